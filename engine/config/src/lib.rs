@@ -1,1 +1,103 @@
-//! To be written.
+//! The configuration of a broker: `robustmq.toml`, environment and command line to one typed value.
+//!
+//! **Invariants**
+//! 1. A broker without any source runs: every key has a default.
+//! 2. Later sources win: defaults < file < environment < `--set`.
+//! 3. An unknown key or a bad value in any source is an error, also where a later source overrides it, and
+//!    all errors are reported together.
+//! 4. One declaration per key ([`section!`](schema)) drives parsing, defaults, reference and sample.
+//!
+//! **Not here**: changing values at run time.
+
+mod error;
+mod file;
+mod literal;
+mod load;
+mod policy;
+mod reference;
+mod schema;
+mod sections;
+mod setting;
+mod suggest;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use error::{ConfigError, ConfigErrors, Origin};
+pub use literal::{ByteSize, LiteralError, TimeSpan};
+pub use load::{ENVIRONMENT_PREFIX, LoadOptions};
+pub use policy::{Retain, Retention, StoragePolicy};
+pub use reference::{SectionDoc, reference_markdown, sample_toml, sections};
+pub use schema::KeyDoc;
+pub use sections::{
+    Anonymous, Auth, Compression, Durability, Engine, Limits, Log, LogFormat, LogLevel, Mqtt, Node,
+    Storage, TcpListener,
+};
+
+/// Name of the listener that exists when no source configures any.
+pub const DEFAULT_LISTENER: &str = "default";
+
+/// Everything that can be configured, checked and complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `[node]`
+    pub node: Node,
+    /// `[listeners]`
+    pub listeners: Listeners,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[mqtt]`
+    pub mqtt: Mqtt,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[storage]`
+    pub storage: Storage,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// Listeners by kind and name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listeners {
+    /// `[listeners.tcp.<name>]`
+    pub tcp: BTreeMap<String, TcpListener>,
+}
+
+impl Default for Config {
+    /// What a broker without any source runs on; passes every check.
+    fn default() -> Self {
+        let tcp = BTreeMap::from([(DEFAULT_LISTENER.to_owned(), TcpListener::default())]);
+        Config {
+            listeners: Listeners { tcp },
+            ..Config::without_listeners()
+        }
+    }
+}
+
+impl Config {
+    /// The defaults of all sections whose tables have fixed names.
+    fn without_listeners() -> Self {
+        Config {
+            node: Node::default(),
+            listeners: Listeners {
+                tcp: BTreeMap::new(),
+            },
+            auth: Auth::default(),
+            mqtt: Mqtt::default(),
+            limits: Limits::default(),
+            storage: Storage::default(),
+            log: Log::default(),
+        }
+    }
+
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// All problems of all sources at once, each with its place, the key, the value and the remedy.
+    pub fn load(options: LoadOptions) -> Result<Config, ConfigErrors> {
+        load::load(options)
+    }
+}
