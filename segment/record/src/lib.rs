@@ -18,15 +18,21 @@
 
 mod batch;
 mod builder;
+mod control;
 mod error;
 mod frame;
 mod ids;
 mod names;
 mod record;
+mod scan;
 mod wire;
 
 pub use batch::Batch;
 pub use builder::{BatchBuilder, BatchFull, BatchLimits, RECORDS_MAX};
+pub use control::{
+    Control, DurableMark, FORMAT_VERSION, FrameStamp, Purge, SegmentEnd, SegmentStart, ShardState,
+    Truncate, Vote,
+};
 pub use error::FormatError;
 pub use frame::{
     BodyEncoder, Codec, Compression, EncodedBody, FRAME_ALIGN, FRAME_MAGIC, FrameFault,
@@ -35,3 +41,6 @@ pub use frame::{
 };
 pub use ids::{Lsn, NodeId, Offset, SegmentId, ShardId, Term};
 pub use record::{KIND_MESSAGE, RecordInput, RecordRef};
+pub use scan::{
+    Damage, FrameScanner, ScanEnd, ScanItem, ScanOptions, ScannedFrame, Tail, read_slice,
+};

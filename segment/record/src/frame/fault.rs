@@ -27,6 +27,12 @@ pub enum FrameFault {
     /// The body does not decompress to the announced length.
     #[error("body does not decompress")]
     Compression,
+    /// The segment is in a format that a later version writes.
+    #[error("segment format {version} is newer than this program")]
+    Newer {
+        /// The format version found.
+        version: u32,
+    },
     /// The verified body breaks a rule of its own format.
     #[error(transparent)]
     Format(#[from] FormatError),
