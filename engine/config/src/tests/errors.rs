@@ -135,70 +135,73 @@ fn mistakes_in_the_toml_do_not_hide_others() {
     );
 }
 
+/// A file and a part of the remedy it gets; each has exactly one error.
+const WRONG_VALUES: &[(&str, &str)] = &[
+    ("[node]\nid = \"1\"\n", "without quotes"),
+    ("[node]\nid = -1\n", "from 0 to"),
+    ("[node]\nid = 0\n", "from 1 to"),
+    ("[node]\nname = 5\n", "double quotes"),
+    ("[node]\nname = \"\"\n", "at least one character"),
+    ("[mqtt]\nretain_available = \"yes\"\n", "true or false"),
+    ("[mqtt]\nmax_qos = 3\n", "from 0 to 2"),
+    ("[mqtt]\nmax_packet_size = 1048576\n", "in quotes"),
+    ("[mqtt]\nmax_packet_size = \"257MB\"\n", "128B to 256MB"),
+    ("[mqtt]\nsession_expiry = 15\n", "infinity"),
+    ("[mqtt]\nidle_timeout = \"15\"\n", "15s"),
+    ("[mqtt]\nkeepalive_multiplier = nan\n", "1.5"),
+    ("[mqtt]\nkeepalive_multiplier = 0.5\n", "from 1 to 10"),
+    (
+        "[mqtt]\nserver_keepalive = \"1500ms\"\n",
+        "whole number of seconds",
+    ),
+    ("[mqtt]\nmax_session_expiry = \"1h\"\n", "at most 1h"),
+    (
+        "[mqtt]\nmax_session_expiry = \"1h\"\nsession_expiry = \"infinity\"\n",
+        "at most 1h",
+    ),
+    ("[mqtt]\nmessage_expiry = 1979-05-27\n", "none"),
+    ("[storage]\nengine = \"s3\"\n", "`segment` or `memory`"),
+    ("[storage]\ndurability = \"maybe\"\n", "`quorum`"),
+    ("[storage]\nretention_time = \"0s\"\n", "from 1s"),
+    (
+        "[storage]\nshards = 64\nsegment_size = \"1MB\"\n",
+        "at least 4096KB",
+    ),
+    ("[storage]\npolicy = 5\n", "[[storage.policy]]"),
+    ("[storage]\npolicy = [5]\n", "filter ="),
+    ("[[storage.policy]]\nretention_time = \"1d\"\n", "filter ="),
+    (
+        "[[storage.policy]]\nfilter = \"a/#/b\"\n",
+        "only for the rest",
+    ),
+    ("[[storage.policy]]\nfilter = \"a+\"\n", "one whole level"),
+    (
+        "[listeners.tcp.default]\nbind = \"1883\"\n",
+        "127.0.0.1:1883",
+    ),
+    (
+        "[listeners.tcp.default]\nbind = \"localhost:1883\"\n",
+        "127.0.0.1:1883",
+    ),
+    (
+        "[listeners.tcp.Public]\nbind = \"127.0.0.1:1883\"\n",
+        "lower-case",
+    ),
+    (
+        "[listeners.tcp.default]\nbind = \"0.0.0.0:1883\"\n",
+        "auth.anonymous = \"everywhere\"",
+    ),
+    (
+        "[listeners.tcp.default]\nbind = \"[::]:1883\"\n",
+        "auth.anonymous = \"everywhere\"",
+    ),
+    ("[listeners.tcp.a]\n[listeners.tcp.b]\n", "of its own"),
+    ("mqtt = 5\n", "[mqtt]"),
+];
+
 #[test]
 fn values_of_the_wrong_type_or_out_of_range_are_refused_with_the_remedy() {
-    for (text, remedy) in [
-        ("[node]\nid = \"1\"\n", "without quotes"),
-        ("[node]\nid = -1\n", "from 0 to"),
-        ("[node]\nid = 0\n", "from 1 to"),
-        ("[node]\nname = 5\n", "double quotes"),
-        ("[node]\nname = \"\"\n", "at least one character"),
-        ("[mqtt]\nretain_available = \"yes\"\n", "true or false"),
-        ("[mqtt]\nmax_qos = 3\n", "from 0 to 2"),
-        ("[mqtt]\nmax_packet_size = 1048576\n", "in quotes"),
-        ("[mqtt]\nmax_packet_size = \"257MB\"\n", "128B to 256MB"),
-        ("[mqtt]\nsession_expiry = 15\n", "infinity"),
-        ("[mqtt]\nidle_timeout = \"15\"\n", "15s"),
-        ("[mqtt]\nkeepalive_multiplier = nan\n", "1.5"),
-        ("[mqtt]\nkeepalive_multiplier = 0.5\n", "from 1 to 10"),
-        (
-            "[mqtt]\nserver_keepalive = \"1500ms\"\n",
-            "whole number of seconds",
-        ),
-        ("[mqtt]\nmax_session_expiry = \"1h\"\n", "at most 1h"),
-        (
-            "[mqtt]\nmax_session_expiry = \"1h\"\nsession_expiry = \"infinity\"\n",
-            "at most 1h",
-        ),
-        ("[mqtt]\nmessage_expiry = 1979-05-27\n", "none"),
-        ("[storage]\nengine = \"s3\"\n", "`segment` or `memory`"),
-        ("[storage]\ndurability = \"maybe\"\n", "`quorum`"),
-        ("[storage]\nretention_time = \"0s\"\n", "from 1s"),
-        (
-            "[storage]\nshards = 64\nsegment_size = \"1MB\"\n",
-            "at least 4096KB",
-        ),
-        ("[storage]\npolicy = 5\n", "[[storage.policy]]"),
-        ("[storage]\npolicy = [5]\n", "filter ="),
-        ("[[storage.policy]]\nretention_time = \"1d\"\n", "filter ="),
-        (
-            "[[storage.policy]]\nfilter = \"a/#/b\"\n",
-            "only for the rest",
-        ),
-        ("[[storage.policy]]\nfilter = \"a+\"\n", "one whole level"),
-        (
-            "[listeners.tcp.default]\nbind = \"1883\"\n",
-            "127.0.0.1:1883",
-        ),
-        (
-            "[listeners.tcp.default]\nbind = \"localhost:1883\"\n",
-            "127.0.0.1:1883",
-        ),
-        (
-            "[listeners.tcp.Public]\nbind = \"127.0.0.1:1883\"\n",
-            "lower-case",
-        ),
-        (
-            "[listeners.tcp.default]\nbind = \"0.0.0.0:1883\"\n",
-            "auth.anonymous = \"everywhere\"",
-        ),
-        (
-            "[listeners.tcp.default]\nbind = \"[::]:1883\"\n",
-            "auth.anonymous = \"everywhere\"",
-        ),
-        ("[listeners.tcp.a]\n[listeners.tcp.b]\n", "of its own"),
-        ("mqtt = 5\n", "[mqtt]"),
-    ] {
+    for (text, remedy) in WRONG_VALUES {
         let errors = refused(text);
         let said = errors
             .iter()
