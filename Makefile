@@ -1,0 +1,70 @@
+# The commands of this repository; `make help` lists them. Everything is built in the one release profile and
+# for the whole workspace at once: what the tests exercise is what users run, and RocksDB compiles once.
+
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+
+# MQTT clients of the tests: found by the tests through these variables.
+CLIENTS := $(CARGO_TARGET_DIR)/test-clients
+ROBUSTMQ_TEST_PYTHON ?= $(CLIENTS)/python/bin/python
+ROBUSTMQ_TEST_NODE_PATH ?= $(CLIENTS)/node/node_modules
+export ROBUSTMQ_TEST_PYTHON ROBUSTMQ_TEST_NODE_PATH
+
+# Arguments for `make run`, for example ARGS="start --config robustmq.toml".
+ARGS ?= start
+# Kills of `make torture`.
+ROUNDS ?= 500
+# Mutations per target of `make fuzz`.
+ITERATIONS ?= 1000000
+
+CARGO ?= cargo
+BUILD := --release --workspace --locked
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check fmt generate torture fuzz clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 20
+
+run: build ## install what is missing, build, start the broker on its defaults
+	@exec "$(CARGO_TARGET_DIR)/release/robustmq" $(ARGS)
+
+build: ## install what is missing and build all programs
+	@scripts/bootstrap build
+	$(CARGO) build $(BUILD)
+
+# Programs first: the end-to-end tests start them as processes.
+test: ## install what is missing, build, run all tests
+	@scripts/bootstrap test "$(CLIENTS)"
+	$(CARGO) build $(BUILD)
+	$(CARGO) test $(BUILD) --doc
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    set -x; $(CARGO) nextest run $(BUILD); \
+	else \
+	    set -x; $(CARGO) test $(BUILD) --all-targets; \
+	fi
+
+check: ## formatting, lints, house rules, generated files
+	@scripts/bootstrap build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(BUILD) --all-targets -- -D warnings
+	$(CARGO) xtask check
+	$(CARGO) xtask generate --check
+
+fmt: ## format the source
+	$(CARGO) fmt --all
+
+generate: ## write the files that come from code
+	$(CARGO) xtask generate
+
+torture: ## kill the broker ROUNDS times under load and look for anything lost
+	@scripts/bootstrap test "$(CLIENTS)"
+	$(CARGO) build $(BUILD)
+	ROBUSTMQ_TORTURE_ROUNDS=$(ROUNDS) $(CARGO) test $(BUILD) --test torture -- --nocapture
+
+fuzz: ## run every fuzz target with ITERATIONS mutations
+	@scripts/bootstrap build
+	ROBUSTMQ_FUZZ_ITERATIONS=$(ITERATIONS) $(CARGO) test $(BUILD) --test fuzz -- --nocapture
+
+clean: ## remove everything that was built
+	$(CARGO) clean
