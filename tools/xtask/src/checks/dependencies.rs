@@ -55,7 +55,8 @@ fn rows(text: &str) -> BTreeMap<&str, Vec<&str>> {
             let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
             let mut cells = inner.split('|').map(str::trim);
             let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
-            Some((name, cells.collect()))
+            // Several names in one cell are system packages, in a table of their own.
+            (!name.contains('`')).then(|| (name, cells.collect()))
         })
         .collect()
 }
