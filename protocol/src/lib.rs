@@ -5,6 +5,7 @@
 //! in as arguments, so that the same code runs in the broker, in tests and in
 //! a simulation.
 
+pub mod session;
 pub mod types;
 
 pub use types::{PacketId, ProtocolVersion, QoS, ReasonCode};
