@@ -97,12 +97,8 @@ pub fn sample_toml() -> String {
         for line in section.text {
             out.push_str(&format!("#{line}\n"));
         }
-        // A header by itself would create the listener or an incomplete policy.
-        let mark = if section.is_list || section.path.contains('<') {
-            "#"
-        } else {
-            ""
-        };
+        // The header of a list by itself would be a policy without a filter.
+        let mark = if section.is_list { "#" } else { "" };
         out.push_str(&format!("{mark}{}\n", header(&section, &path)));
         for key in &section.keys {
             if section.path == "storage" && key.name == "policy" {

@@ -16,7 +16,7 @@ section! {
     /// Who this node is and where it keeps its data.
     pub struct Node {
         /// Number of this node, written into every frame of its log.
-        id: u64 = 1, range 1..=u64::MAX;
+        id: u64 = 1, range 1..=4_294_967_295;
         /// Name of this node as people see it.
         name: String = "robustmq@127.0.0.1".to_owned();
         /// Directory for log and views; created at start if it is missing.
@@ -32,7 +32,7 @@ section! {
         bind: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1883);
         /// False keeps the listener closed.
         enabled: bool = true;
-        /// Most connections of this listener at a time; more are closed at once.
+        /// Most connections of this listener; further ones are closed as soon as they are accepted.
         /// `limits.connections_max` holds over all listeners.
         max_connections: u32 = 18_000, range 1..=10_000_000;
     }

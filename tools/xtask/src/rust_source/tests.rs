@@ -60,3 +60,13 @@ fn words_are_whole_words() {
         [1, 3]
     );
 }
+
+#[test]
+fn source_cut_off_anywhere_is_masked_to_its_length() {
+    let source = "fn f<'a>() { b'\\'' ; r##\"ä\"# \"## ; \"\\u{7b}\\\\\" ; 'ö' ; /* /* */ ä */ br#\"\"# // ü\n }";
+    for end in (0..=source.len()).filter(|end| source.is_char_boundary(*end)) {
+        let masked = mask(&source[..end]);
+        assert_eq!(masked.len(), end, "{masked}");
+        functions(&masked);
+    }
+}
