@@ -85,7 +85,7 @@ macro_rules! section {
                         let mut accepts = <$type as $crate::setting::Setting>::accepts(
                             $crate::schema::word!($($none)?),
                         );
-                        $( accepts.push_str(&$crate::schema::range_text(&$range)); )?
+                        $( accepts.push_str(&$crate::schema::range_text::<$type>(&$range)); )?
                         accepts
                     },
                 }),+]
@@ -188,7 +188,9 @@ macro_rules! choice {
 pub(crate) use {choice, section, word};
 
 /// The part of the reference that names a range.
-pub(crate) fn range_text<T: std::fmt::Display>(range: &std::ops::RangeInclusive<T>) -> String {
+pub(crate) fn range_text<T: crate::setting::Setting>(
+    range: &std::ops::RangeInclusive<T::Scalar>,
+) -> String {
     format!(", from {} to {}", range.start(), range.end())
 }
 
