@@ -5,7 +5,9 @@
 //! in as arguments, so that the same code runs in the broker, in tests and in
 //! a simulation.
 
+pub mod codec;
 pub mod session;
+pub mod topic;
 pub mod types;
 
 pub use types::{PacketId, ProtocolVersion, QoS, ReasonCode};

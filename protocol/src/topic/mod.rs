@@ -1,0 +1,75 @@
+//! Topic Names and Topic Filters (MQTT 5.0 section 4.7).
+
+use std::fmt;
+
+/// What a shared subscription's Topic Filter starts with (section 4.8.2).
+pub const SHARE_PREFIX: &str = "$share/";
+
+/// Why a Topic Name or Topic Filter is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicError {
+    /// It is empty [MQTT-4.7.3-1].
+    Empty,
+    /// It holds the null character [MQTT-4.7.3-2].
+    NullCharacter,
+    /// It is longer than 65,535 bytes [MQTT-4.7.3-3].
+    TooLong,
+    /// A Topic Name holds a wildcard [MQTT-4.7.0-1].
+    WildcardInName,
+    /// `#` is not a whole level at the end [MQTT-4.7.1-1].
+    MultiLevelWildcard,
+    /// `+` is not a whole level [MQTT-4.7.1-2].
+    SingleLevelWildcard,
+    /// The share name is missing, empty or holds a wildcard [MQTT-4.8.2-1],
+    /// [MQTT-4.8.2-2].
+    ShareName,
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "it is empty",
+            Self::NullCharacter => "it holds the null character",
+            Self::TooLong => "it is longer than 65535 bytes",
+            Self::WildcardInName => "a topic name must not hold a wildcard",
+            Self::MultiLevelWildcard => "# must be the whole last level",
+            Self::SingleLevelWildcard => "+ must be a whole level",
+            Self::ShareName => "the share name is missing or ill-formed",
+        })
+    }
+}
+
+impl std::error::Error for TopicError {}
+
+/// Longest Topic Name or Topic Filter, bytes [MQTT-4.7.3-3].
+pub const TOPIC_BYTES_MAX: usize = 65_535;
+
+/// Whether a text holds `+` or `#`.
+pub fn has_wildcard(text: &str) -> bool {
+    text.bytes().any(|byte| matches!(byte, b'+' | b'#'))
+}
+
+fn validate_text(text: &str) -> Result<(), TopicError> {
+    if text.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if text.len() > TOPIC_BYTES_MAX {
+        return Err(TopicError::TooLong);
+    }
+    if text.as_bytes().contains(&0) {
+        return Err(TopicError::NullCharacter);
+    }
+    Ok(())
+}
+
+/// Checks a Topic Name.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn validate_topic_name(topic: &str) -> Result<(), TopicError> {
+    validate_text(topic)?;
+    if has_wildcard(topic) {
+        return Err(TopicError::WildcardInName);
+    }
+    Ok(())
+}
