@@ -30,8 +30,6 @@ pub(super) fn check<'a>(
     for section in sections {
         for key in &section.keys {
             let reader = match (section.path, key.name) {
-                // Acted on where the configuration itself is checked: which addresses may be bound.
-                ("auth", "anonymous") => continue,
                 ("storage.policy", _) | ("storage", "policy") => "retention_by_filter",
                 ("storage", name) if BOUNDS.contains(&name) => "retention_default",
                 (_, name) => name,
