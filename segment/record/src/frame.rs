@@ -120,3 +120,6 @@ pub fn read_batch(
         Err(FrameFault::Field("header contradicts the batch"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ mod ids;
 mod names;
 mod record;
 mod scan;
+#[cfg(test)]
+mod testing;
 mod wire;
 
 pub use batch::Batch;
