@@ -352,7 +352,9 @@ impl Outbound {
         self.aliases.forget(alias);
     }
 
-    /// Everything in flight, in the order of its first PUBLISH.
+    /// Everything in flight, in the order of its first PUBLISH. A receipt that
+    /// is still being logged counts as not received: sending the PUBLISH again
+    /// does no harm, as its PUBREL has not gone.
     pub fn snapshot(&self) -> Vec<InflightRecord> {
         self.slots.iter().map(|slot| slot.record).collect()
     }

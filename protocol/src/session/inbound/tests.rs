@@ -231,6 +231,21 @@ fn mqtt_4_3_3_10_a_duplicate_of_a_pending_publish_shares_its_outcome() {
 }
 
 #[test]
+fn a_repeated_pubrec_that_leaves_late_does_not_undo_the_release() {
+    let mut inbound = inbound(V4);
+    record(&mut inbound, 1);
+    let ticket = append(&mut inbound, qos1(9));
+    // Its PUBREC waits behind the PUBACK of 9.
+    duplicate(&mut inbound, qos2_again(1));
+    inbound.handle_pubrel(id(1)).unwrap();
+    inbound.stored(ticket, 0, true);
+    assert_eq!(acks(&mut inbound).len(), 2);
+    inbound.released(id(1));
+    let pubcomp = [(AckKind::PubComp, 1, ReasonCode::Success)];
+    assert_eq!(acks(&mut inbound), pubcomp);
+}
+
+#[test]
 fn mqtt_3_3_1_1_dup_0_on_a_stored_identifier_is_a_new_message() {
     for version in [V4, V5] {
         for new in [qos2(4), qos1(4)] {

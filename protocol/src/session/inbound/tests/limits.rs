@@ -81,6 +81,19 @@ fn mqtt_4_9_a_pubcomp_of_the_past_adds_to_the_quota_but_not_for_ever() {
 }
 
 #[test]
+fn mqtt_4_9_a_pubcomp_of_the_past_counts_though_its_client_has_published_meanwhile() {
+    let mut inbound = narrow(2, &[1]);
+    inbound.handle_pubrel(id(1)).unwrap();
+    inbound.released(id(1));
+    // Leaves before the publishes that crossed it on the way have come.
+    acks(&mut inbound);
+    for packet_id in [10, 11, 12] {
+        append(&mut inbound, qos1(packet_id));
+    }
+    exceeds(&mut inbound, qos1(13));
+}
+
+#[test]
 fn a_3_x_client_has_no_quota_but_room() {
     let mut inbound = inbound(V4);
     for packet_id in 1..=20 {
