@@ -22,6 +22,7 @@ mod control;
 mod error;
 mod frame;
 mod ids;
+mod index;
 mod names;
 mod record;
 mod scan;
@@ -42,6 +43,10 @@ pub use frame::{
     encode_frame, parse_header, read_batch, read_body, verify_body,
 };
 pub use ids::{Lsn, NodeId, Offset, SegmentId, ShardId, Term};
+pub use index::{
+    BatchEntry, INDEX_MAGIC, INDEX_VERSION, IndexBuilder, IndexedSegment, SegmentIndex, ShardIndex,
+    TopicEntry,
+};
 pub use record::{KIND_MESSAGE, RecordInput, RecordRef};
 pub use scan::{
     Damage, FrameScanner, ScanEnd, ScanItem, ScanOptions, ScannedFrame, Tail, read_slice,
