@@ -1,6 +1,24 @@
-//! Topic Names and Topic Filters (MQTT 5.0 section 4.7).
+//! Topic Names and Topic Filters (MQTT 5.0 sections 4.7 and 4.8): their
+//! syntax, what matches what, and two ways to match many at once.
+//!
+//! **Invariants**
+//! 1. [`matches`] is the one definition of matching; the tree and the
+//!    automaton agree with it for every valid filter and name.
+//! 2. Nothing here recurses: the depth of a topic is the peer's choice.
+//!
+//! **Not here**: who gets a message of a shared subscription, access rights,
+//! rewriting.
+
+mod automaton;
+mod entries;
+mod filter;
+mod tree;
 
 use std::fmt;
+
+pub use automaton::{FilterAutomaton, State};
+pub use filter::{Filter, matches};
+pub use tree::SubscriptionTree;
 
 /// What a shared subscription's Topic Filter starts with (section 4.8.2).
 pub const SHARE_PREFIX: &str = "$share/";
