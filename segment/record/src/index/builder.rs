@@ -10,6 +10,7 @@ use super::{
 use crate::batch::Batch;
 use crate::frame::checksum;
 use crate::ids::ShardId;
+use crate::record::KIND_MESSAGE;
 
 /// What a batch adds to one topic.
 #[derive(Clone, Copy, Debug)]
@@ -120,24 +121,28 @@ impl IndexBuilder {
 }
 
 impl ShardRows {
-    /// Adds up what the batch's records say about each topic.
+    /// Adds up what the batch's messages say about each topic. State records
+    /// are no messages: no filter finds them, no topic's policy removes them.
     fn add_shares(&mut self, batch: &Batch) {
-        let start = self.shares.len();
-        let mut key = Vec::new();
-        for (_, namespace, topic) in batch.topics() {
-            topics::write_key(&mut key, namespace, topic);
-            let next = self.topics.len() as u32;
-            let topic = *self.topics.entry_ref(&key[..]).or_insert(next);
-            self.shares.push(Share {
-                topic,
-                totals: TopicTotals::default(),
-            });
-        }
-        for record in batch.records() {
-            let totals = &mut self.shares[start + record.topic_id() as usize].totals;
+        let mut totals = vec![TopicTotals::default(); batch.topic_count()];
+        for record in batch
+            .records()
+            .filter(|record| record.kind() == KIND_MESSAGE)
+        {
+            let totals = &mut totals[record.topic_id() as usize];
             totals.records += 1;
             totals.bytes += (record.properties().len() + record.payload().len()) as u64;
             totals.timestamp_ms_max = totals.timestamp_ms_max.max(record.timestamp_ms());
+        }
+        let mut key = Vec::new();
+        for ((_, namespace, topic), totals) in batch.topics().zip(totals) {
+            if totals.records == 0 {
+                continue;
+            }
+            topics::write_key(&mut key, namespace, topic);
+            let next = self.topics.len() as u32;
+            let topic = *self.topics.entry_ref(&key[..]).or_insert(next);
+            self.shares.push(Share { topic, totals });
         }
     }
 

@@ -224,13 +224,13 @@ impl<'a> ShardIndex<'a> {
         self.entry.batch_count
     }
 
-    /// Distinct topics in the segment.
+    /// Distinct topics of messages in the segment.
     #[must_use]
     pub fn topic_count(&self) -> u32 {
         self.entry.topic_count
     }
 
-    /// Records in the segment.
+    /// Records in the segment, of whatever kind.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.entry.records
@@ -303,8 +303,8 @@ impl<'a> ShardIndex<'a> {
         })
     }
 
-    /// The ordinals, rising, of the batches that hold a topic of the namespace
-    /// which any of the filters matches. The filters come without a prefix.
+    /// The ordinals, rising, of the batches that hold a message on a topic of
+    /// the namespace which any of the filters matches. The filters come without a prefix.
     ///
     /// # Errors
     /// When the writer of the index broke its rules.

@@ -6,14 +6,14 @@ use robustmq_protocol::topic::{self, FilterAutomaton};
 use crate::error::FormatError;
 use crate::wire::{Input, put_varint};
 
-/// What a segment holds of one topic.
+/// The messages of one topic in a segment. State records do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicEntry<'a> {
     /// The tenant.
     pub namespace: &'a str,
     /// The Topic Name.
     pub topic: &'a str,
-    /// Records on the topic.
+    /// Messages on the topic.
     pub records: u64,
     /// Bytes of their properties and payloads.
     pub bytes: u64,
