@@ -91,3 +91,6 @@ pub fn validate_topic_name(topic: &str) -> Result<(), TopicError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
