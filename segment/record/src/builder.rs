@@ -201,7 +201,7 @@ impl BatchBuilder {
         self.topics.resolve(topic, namespace_id, record.topic);
         self.clients.resolve(client, namespace_id, record.client_id);
         self.positions.push(self.body.len() as u32);
-        raw.write(&mut self.body, extra, write_extra);
+        raw.write(&mut self.body, len, extra, write_extra);
         self.has_state |= raw.is_state();
         self.timestamp_ms_min = self.timestamp_ms_min.min(record.timestamp_ms);
         self.timestamp_ms_max = self.timestamp_ms_max.max(record.timestamp_ms);
@@ -250,6 +250,10 @@ impl BatchBuilder {
         let dictionary_position = self.body.len();
         dictionary.write(&mut self.body);
         assert!(self.body.len() <= RAW_LEN_MAX, "a batch fits a frame");
+        // Batches live on in caches that count their bytes: no hidden room.
+        if self.body.capacity() - self.body.len() > self.body.len() / 8 {
+            self.body.shrink_to_fit();
+        }
         batch::Header {
             dictionary_position: dictionary_position as u32,
             count: self.positions.len() as u32,

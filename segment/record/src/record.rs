@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::batch::Batch;
 use crate::error::FormatError;
 use crate::ids::Offset;
-use crate::wire::{Input, put_varint, unzigzag, varint_len, zigzag};
+use crate::wire::{Input, VARINT_LEN_MAX, put_varint, unzigzag, varint_len, zigzag};
 
 /// The kind of a message; all other kinds are the engine's state records.
 pub const KIND_MESSAGE: u8 = 0;
@@ -119,16 +119,20 @@ impl<'a> RawRecord<'a> {
             + self.payload.len()
     }
 
-    /// Appends the record; `write_extra` appends `extra` bytes of properties.
+    /// Appends the record, `len` being its [`RawRecord::body_len`];
+    /// `write_extra` appends `extra` bytes of properties.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
+        len: usize,
         extra: usize,
         write_extra: impl FnOnce(&mut Vec<u8>),
     ) {
         let properties = self.properties.len() + extra;
         let flags = self.flags | if properties > 0 { FLAG_PROPERTIES } else { 0 };
-        put_varint(out, self.body_len(extra) as u64);
+        out.reserve(VARINT_LEN_MAX + len);
+        put_varint(out, len as u64);
+        let record_start = out.len();
         out.push(flags);
         if self.kind != KIND_MESSAGE {
             out.push(self.kind);
@@ -156,6 +160,10 @@ impl<'a> RawRecord<'a> {
             );
         }
         out.extend_from_slice(self.payload);
+        assert!(
+            out.len() == record_start + len,
+            "a record is as long as announced"
+        );
     }
 
     /// Reads the record at the front of `input`, without knowledge of the

@@ -7,6 +7,7 @@ use crate::error::FormatError;
 pub(crate) const VARINT_LEN_MAX: usize = 10;
 
 /// Appends a varint.
+#[inline]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -16,6 +17,7 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// The number of bytes that [`put_varint`] appends.
+#[inline]
 pub(crate) fn varint_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)
@@ -135,7 +137,19 @@ impl<'a> Input<'a> {
     }
 
     /// A varint in its shortest form.
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, FormatError> {
+        // Most values are small.
+        if let Some(&byte) = self.bytes.get(self.position)
+            && byte < 0x80
+        {
+            self.position += 1;
+            return Ok(u64::from(byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, FormatError> {
         let mut value = 0u64;
         for place in 0..VARINT_LEN_MAX {
             let byte = self.u8()?;

@@ -46,7 +46,7 @@ struct Found {
 }
 
 enum Content {
-    Batch(Batch),
+    Batch(Box<Batch>),
     Control(Control),
 }
 
@@ -64,7 +64,7 @@ fn scan(segment: &[u8]) -> (Vec<Found>, u64) {
                 position: frame.position as usize,
                 header: frame.header,
                 content: match frame.header.fields.kind {
-                    FrameKind::Batch => Content::Batch(frame.batch().expect("a batch")),
+                    FrameKind::Batch => Content::Batch(Box::new(frame.batch().expect("a batch"))),
                     _ => Content::Control(frame.control().expect("a control frame")),
                 },
             }),
@@ -216,7 +216,7 @@ fn the_batches_are_those_that_were_written() {
     let batches: Vec<_> = found
         .into_iter()
         .filter_map(|frame| match frame.content {
-            Content::Batch(batch) => Some((frame.header.codec, batch)),
+            Content::Batch(batch) => Some((frame.header.codec, *batch)),
             Content::Control(_) => None,
         })
         .collect();

@@ -10,7 +10,7 @@ pub(crate) const SEGMENT: SegmentId = SegmentId(7);
 const TIME_MS: u64 = 1_764_000_000_000;
 
 pub(crate) enum Frame {
-    Batch(Codec, Batch),
+    Batch(Codec, Box<Batch>),
     Control(Control),
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn batches() -> Vec<(Codec, Batch)> {
     let frames = frames().into_iter();
     frames
         .filter_map(|frame| match frame {
-            Frame::Batch(codec, batch) => Some((codec, batch)),
+            Frame::Batch(codec, batch) => Some((codec, *batch)),
             Frame::Control(_) => None,
         })
         .collect()
@@ -159,6 +159,7 @@ pub(crate) fn frames() -> Vec<Frame> {
         .retain(|record| record.offset().slot() % 3 == 1)
         .expect("some records stay");
     let compacted = Batch::parse(ShardId(3), 5, Term(2), compacted.body().clone());
+    let batch = |codec, batch| Frame::Batch(codec, Box::new(batch));
     vec![
         Frame::Control(Control::SegmentStart(SegmentStart {
             segment_id: SEGMENT,
@@ -167,13 +168,13 @@ pub(crate) fn frames() -> Vec<Frame> {
             compacted: false,
             shards: vec![state(0), state(3)],
         })),
-        Frame::Batch(Codec::None, varied()),
+        batch(Codec::None, varied()),
         Frame::Control(Control::Vote(vote(false))),
         Frame::Control(Control::Vote(vote(true))),
-        Frame::Batch(Codec::Lz4, many(3, 4)),
-        Frame::Batch(Codec::Zstd, many(0, 2)),
-        Frame::Batch(Codec::None, compacted.expect("a compacted batch parses")),
-        Frame::Batch(Codec::Lz4, many(0, 3)),
+        batch(Codec::Lz4, many(3, 4)),
+        batch(Codec::Zstd, many(0, 2)),
+        batch(Codec::None, compacted.expect("a compacted batch parses")),
+        batch(Codec::Lz4, many(0, 3)),
         Frame::Control(Control::Truncate(Truncate {
             shard: ShardId(0),
             term: Term(3),
@@ -185,7 +186,7 @@ pub(crate) fn frames() -> Vec<Frame> {
             index_end: 4,
         })),
         Frame::Control(Control::DurableMark(DurableMark { clean: false })),
-        Frame::Batch(
+        batch(
             Codec::None,
             build(
                 0,
