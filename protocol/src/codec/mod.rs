@@ -42,3 +42,6 @@ pub use packet::{
 };
 pub use property::Property;
 pub use reason::{reason_allowed, v3_return_code};
+
+#[cfg(test)]
+mod tests;
