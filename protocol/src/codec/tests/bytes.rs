@@ -68,7 +68,7 @@ fn connect_of_3_1() {
 
 #[test]
 fn connect_of_5_0() {
-    let bytes = b"\x10\x2E\0\x04MQTT\x05\x2C\0\x0A\x0B\x11\0\0\0\x0A\x21\0\x05\x22\0\x03\
+    let bytes = b"\x10\x2D\0\x04MQTT\x05\x2C\0\x0A\x0B\x11\0\0\0\x0A\x21\0\x05\x22\0\x03\
         \0\x01c\x0C\x18\0\0\0\x05\x26\0\x01n\0\x01v\0\x01w\0\x02hi";
     let block = b"\x26\0\x01n\0\x01v";
     both_ways(
