@@ -3,61 +3,96 @@
 use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use smallvec::SmallVec;
 
 /// Up to here a subscriber is found by looking at all.
 const SCANNED_MAX: usize = 16;
 
-/// Values by key, in one piece of memory for the one who visits all of them.
-#[derive(Debug)]
-pub(super) struct Entries<K, V> {
-    list: SmallVec<[(K, V); 1]>,
-    /// Places in `list` by key; there when the list is longer than is scanned.
-    index: Option<Box<Index>>,
-}
-
+/// Values by key. Small where there is one of them, in one piece of memory for
+/// the one who visits all where there are many.
 #[derive(Debug, Default)]
-struct Index {
-    places: HashTable<u32>,
-    hasher: DefaultHashBuilder,
-}
-
-impl<K, V> Default for Entries<K, V> {
-    fn default() -> Self {
-        Self {
-            list: SmallVec::new(),
-            index: None,
-        }
-    }
+pub(super) enum Entries<K, V> {
+    #[default]
+    None,
+    One(K, V),
+    Many(Box<Many<K, V>>),
 }
 
 impl<K: Eq + Hash, V> Entries<K, V> {
     pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        matches!(self, Self::None)
     }
 
     pub(super) fn for_each(&self, visit: &mut impl FnMut(&K, &V)) {
-        self.list.iter().for_each(|(key, value)| visit(key, value));
-    }
-
-    fn find(&self, key: &K) -> Option<usize> {
-        match &self.index {
-            None => self.list.iter().position(|(known, _)| known == key),
-            Some(index) => index
-                .places
-                .find(index.hasher.hash_one(key), |place| {
-                    self.list[*place as usize].0 == *key
-                })
-                .map(|place| *place as usize),
+        match self {
+            Self::None => {}
+            Self::One(key, value) => visit(key, value),
+            Self::Many(many) => many.list.iter().for_each(|(key, value)| visit(key, value)),
         }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&V> {
-        self.find(key).map(|at| &self.list[at].1)
+        match self {
+            Self::One(known, value) if known == key => Some(value),
+            Self::Many(many) => many.find(key).map(|at| &many.list[at].1),
+            _ => None,
+        }
     }
 
     /// Adds or replaces; gives back what was replaced.
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match self {
+            Self::One(known, old) if *known == key => return Some(std::mem::replace(old, value)),
+            Self::Many(many) => return many.insert(key, value),
+            Self::None | Self::One(..) => {}
+        }
+        *self = match std::mem::take(self) {
+            Self::One(first_key, first_value) => Self::Many(Box::new(Many {
+                list: vec![(first_key, first_value), (key, value)],
+                index: None,
+            })),
+            _ => Self::One(key, value),
+        };
+        None
+    }
+
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+        match self {
+            Self::One(known, _) if known == key => match std::mem::take(self) {
+                Self::One(_, value) => Some(value),
+                _ => None,
+            },
+            Self::Many(many) => {
+                let removed = many.remove(key)?;
+                if many.list.len() == 1 {
+                    *self = many
+                        .list
+                        .pop()
+                        .map_or(Self::None, |(key, value)| Self::One(key, value));
+                }
+                Some(removed)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Two subscribers or more.
+#[derive(Debug)]
+pub(super) struct Many<K, V> {
+    list: Vec<(K, V)>,
+    /// Places in `list` by key; there when the list is longer than is scanned.
+    index: Option<Index>,
+}
+
+impl<K: Eq + Hash, V> Many<K, V> {
+    fn find(&self, key: &K) -> Option<usize> {
+        match &self.index {
+            None => self.list.iter().position(|(known, _)| known == key),
+            Some(index) => index.find(&self.list, key),
+        }
+    }
+
+    fn insert(&mut self, key: K, value: V) -> Option<V> {
         if let Some(at) = self.find(&key) {
             return Some(std::mem::replace(&mut self.list[at].1, value));
         }
@@ -69,14 +104,14 @@ impl<K: Eq + Hash, V> Entries<K, V> {
             None if self.list.len() > SCANNED_MAX => {
                 let mut index = Index::default();
                 (0..=place).for_each(|place| index.add(&self.list, place));
-                self.index = Some(Box::new(index));
+                self.index = Some(index);
             }
             None => {}
         }
         None
     }
 
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.find(key)?;
         if let Some(index) = &mut self.index {
             index.forget(&self.list, at);
@@ -97,7 +132,22 @@ impl<K: Eq + Hash, V> Entries<K, V> {
     }
 }
 
+/// Where each key stands in a list.
+#[derive(Debug, Default)]
+struct Index {
+    places: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
 impl Index {
+    fn find<K: Eq + Hash, V>(&self, list: &[(K, V)], key: &K) -> Option<usize> {
+        let hash = self.hasher.hash_one(key);
+        let place = self
+            .places
+            .find(hash, |place| list[*place as usize].0 == *key)?;
+        Some(*place as usize)
+    }
+
     fn add<K: Hash, V>(&mut self, list: &[(K, V)], place: u32) {
         let hash = |place: &u32| self.hasher.hash_one(&list[*place as usize].0);
         self.places.insert_unique(hash(&place), place, hash);

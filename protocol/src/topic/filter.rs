@@ -52,6 +52,13 @@ impl<'a> Filter<'a> {
         has_wildcard(self.path)
     }
 
+    /// Levels it has. The specification sets no limit but the length of the
+    /// filter; every level of a filter with wildcards costs the subscription
+    /// tree a node, so a server sets one.
+    pub fn level_count(&self) -> usize {
+        self.path.split('/').count()
+    }
+
     /// Whether it matches a Topic Name.
     pub fn matches(&self, topic: &str) -> bool {
         matches(self.path, topic)

@@ -213,6 +213,7 @@ fn mqtt_4_8_2_1_shared_subscription_has_a_share_name() {
     assert_eq!((filter.group(), filter.path()), (Some("group"), "a/#"));
     assert_eq!(filter.as_str(), "$share/group/a/#");
     assert!(filter.has_wildcard());
+    assert_eq!(filter.level_count(), 2);
 }
 
 #[test]
