@@ -175,3 +175,6 @@ impl Index {
             .shrink_to_fit(|place| self.hasher.hash_one(&list[*place as usize].0));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! syntax, what matches what, and two ways to match many at once.
 //!
 //! **Invariants**
-//! 1. [`matches`] is the one definition of matching; the tree and the
+//! 1. [`matches()`] is the one definition of matching; the tree and the
 //!    automaton agree with it for every valid filter and name.
 //! 2. Nothing here recurses: the depth of a topic is the peer's choice.
 //!

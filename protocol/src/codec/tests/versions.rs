@@ -270,3 +270,35 @@ fn subscription_options_and_their_byte_agree() {
     }
     assert_eq!(SubscriptionOptions::new(QoS::ExactlyOnce).to_byte(), 2);
 }
+
+#[test]
+fn mqtt_3_2_2_19_and_their_like_reason_string_and_user_properties_can_be_left_out() {
+    // A reason string "x" and a user property "n" = "v".
+    const WHY: &[u8] = b"\x1F\0\x01x\x26\0\x01n\0\x01v";
+    for (place, plain) in [
+        (2, &b"\x20\x03\0\0\0"[..]),
+        (4, b"\x40\x02\0\x01"),
+        (5, b"\x50\x02\0\x01"),
+        (6, b"\x62\x02\0\x01"),
+        (7, b"\x70\x02\0\x01"),
+        (9, b"\x90\x04\0\x01\0\0"),
+        (11, b"\xB0\x04\0\x01\0\0"),
+        (14, b"\xE0\0"),
+        (15, b"\xF0\x06\x18\x04\x15\0\x01m"),
+    ] {
+        let bytes = packet_with(place, WHY);
+        let packet = accept(V5, &bytes);
+        let mut out = Vec::new();
+        encode(&mut out, V5, &packet.without_diagnostics()).unwrap();
+        assert_eq!(out, plain);
+        for (max, expected) in [(bytes.len(), &bytes[..]), (bytes.len() - 1, plain)] {
+            out.clear();
+            encode_trimmed(&mut out, V5, &packet, max as u32).unwrap();
+            assert_eq!(out, expected);
+        }
+    }
+    // A user property of a message is part of it.
+    let bytes = packet_with(3, b"\x26\0\x01n\0\x01v");
+    let packet = accept(V5, &bytes);
+    assert_eq!(packet.without_diagnostics(), packet);
+}
