@@ -1,0 +1,411 @@
+//! Sessions: ownership, subscriptions, cursors, in-flight window, timers.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use robustmq_record::{Offset, RecordRef, ShardId};
+
+use super::{Fold, Overlay};
+use crate::error::ViewError;
+use crate::keys;
+use crate::session::{Core, Delivery};
+use crate::state::{
+    AssignedEntry, InflightStage, InflightState, SessionCarried, StateBody, SubscriptionState,
+};
+use crate::store::KeyRange;
+use crate::timer::{self, TimerKind};
+use crate::wire::Writer;
+
+/// A session under work: as stored, and what has changed.
+#[derive(Default)]
+pub(crate) struct SessionWork {
+    shard: ShardId,
+    stored: Option<Core>,
+    core: Option<Core>,
+    delivery: Delivery,
+    delivery_changed: bool,
+    /// Whether the stored subscriptions are void.
+    wiped: bool,
+    /// Subscriptions made, and (none) removed.
+    subscriptions: BTreeMap<String, Option<SubscriptionState>>,
+}
+
+impl Fold<'_> {
+    /// Takes a record about a session.
+    pub(super) fn session_record(
+        &mut self,
+        record: &RecordRef<'_>,
+        body: StateBody,
+    ) -> Result<(), ViewError> {
+        let owner = (record.namespace().to_owned(), record.client_id().to_owned());
+        let entry = keys::core(&owner.0, &owner.1);
+        let mut work = match self.sessions.remove(&owner) {
+            Some(work) => work,
+            None => load(&self.overlay, self.shard, &owner)?,
+        };
+        let at = record.offset();
+        match body {
+            StateBody::SessionCarried(carried) => {
+                let standing = self.standing(&entry, work.changed())?;
+                if standing.accepts(carried.as_of) {
+                    work.accept_copy(*carried, self.rebuild.is_some());
+                }
+            }
+            body => {
+                work.take(body);
+                work.touch(at);
+                if work.core.is_none() {
+                    self.note_touched(&entry, at);
+                }
+            }
+        }
+        self.sessions.insert(owner, work);
+        Ok(())
+    }
+}
+
+fn load(
+    overlay: &Overlay<'_>,
+    shard: ShardId,
+    (namespace, client_id): &(String, String),
+) -> Result<SessionWork, ViewError> {
+    let Some(core) = overlay.get(&keys::core(namespace, client_id))? else {
+        return Ok(SessionWork {
+            shard,
+            ..SessionWork::default()
+        });
+    };
+    let core = Core::decode(&core).map_err(ViewError::damaged("session"))?;
+    let delivery = match overlay.get(&keys::delivery(namespace, client_id))? {
+        Some(bytes) => Delivery::decode(&bytes).map_err(ViewError::damaged("delivery"))?,
+        None => Delivery::default(),
+    };
+    Ok(SessionWork {
+        shard,
+        stored: Some(core.clone()),
+        core: Some(core),
+        delivery,
+        ..SessionWork::default()
+    })
+}
+
+/// Removes a session that is there.
+pub(crate) fn remove(
+    overlay: &mut Overlay<'_>,
+    shard: ShardId,
+    namespace: &str,
+    client_id: &str,
+) -> Result<(), ViewError> {
+    let owner = (namespace.to_owned(), client_id.to_owned());
+    let mut work = load(overlay, shard, &owner)?;
+    work.remove();
+    work.store(namespace, client_id, overlay)
+}
+
+impl SessionWork {
+    /// The last record about the session, if it is there.
+    fn changed(&self) -> Option<Offset> {
+        self.core.as_ref().map(|_| self.delivery.changed)
+    }
+
+    /// Every record about the session outweighs a copy made before it, even
+    /// one that is ignored: a rebuild cannot know that it was to be ignored.
+    fn touch(&mut self, at: Offset) {
+        self.delivery.changed = at;
+        self.delivery_changed = true;
+        if let Some(core) = &mut self.core
+            && core.source == Offset::ZERO
+        {
+            core.source = at;
+        }
+    }
+
+    /// The core, if the session is there and `epoch` is not older than its
+    /// owner's. (It can be later only while a session is rebuilt whose
+    /// beginning is not in the log any more.)
+    fn owned(&mut self, epoch: u64) -> Option<&mut Core> {
+        self.core.as_mut().filter(|core| core.epoch <= epoch)
+    }
+
+    fn take(&mut self, body: StateBody) {
+        match body {
+            StateBody::SessionOpened { .. } => self.open(body),
+            StateBody::SessionClosed { .. } => self.close(body),
+            StateBody::SessionExpired { epoch } => self.expire(epoch),
+            StateBody::WillFired { epoch } => {
+                if let Some(core) = self.owned(epoch) {
+                    core.will = None;
+                    core.will_fires_at_ms = None;
+                }
+            }
+            body if self.core.is_some() => self.take_delivery(body),
+            // Nothing is known of the session: it never was meant to last, or
+            // its copy follows.
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, body: StateBody) {
+        let StateBody::SessionOpened {
+            epoch,
+            clean_start,
+            version,
+            expiry_s,
+            will,
+            at_ms,
+        } = body
+        else {
+            return;
+        };
+        if self.core.as_ref().is_some_and(|core| core.epoch >= epoch) {
+            return;
+        }
+        if clean_start || self.core.is_none() {
+            self.remove();
+        }
+        // A session that begins here gets its source when it is touched.
+        let source = self.core.as_ref().map_or(Offset::ZERO, |core| core.source);
+        self.core = Some(Core {
+            source,
+            epoch,
+            connected: true,
+            version,
+            expiry_s,
+            opened_at_ms: at_ms,
+            closed_at_ms: 0,
+            will,
+            will_fires_at_ms: None,
+        });
+    }
+
+    fn close(&mut self, body: StateBody) {
+        let StateBody::SessionClosed {
+            epoch,
+            at_ms,
+            expiry_s,
+            will,
+        } = body
+        else {
+            return;
+        };
+        let Some(core) = self.owned(epoch) else {
+            return;
+        };
+        core.connected = false;
+        core.closed_at_ms = at_ms;
+        core.expiry_s = expiry_s;
+        core.will_fires_at_ms = will;
+        if will.is_none() {
+            core.will = None;
+        }
+        // A will that is still due keeps the session until it is published;
+        // the expiry timer is due at once and sees to that.
+        if expiry_s == 0 && will.is_none() {
+            self.remove();
+        }
+    }
+
+    fn expire(&mut self, epoch: u64) {
+        if self.owned(epoch).is_some() {
+            self.remove();
+        }
+    }
+
+    fn remove(&mut self) {
+        self.core = None;
+        self.delivery = Delivery::default();
+        self.delivery_changed = true;
+        self.wiped = true;
+        self.subscriptions.clear();
+    }
+
+    fn take_delivery(&mut self, body: StateBody) {
+        match body {
+            StateBody::Subscribed { subscriptions } => {
+                for subscription in subscriptions {
+                    let filter = subscription.filter.clone();
+                    self.subscriptions.insert(filter, Some(subscription));
+                }
+            }
+            StateBody::Unsubscribed { filters } => {
+                let removed = filters.into_iter().map(|filter| (filter, None));
+                self.subscriptions.extend(removed);
+            }
+            StateBody::CursorStored {
+                epoch,
+                cursors,
+                inflight,
+            } => {
+                if self.owned(epoch).is_none() {
+                    return;
+                }
+                self.delivery.cursors = cursors.into_iter().collect();
+                store_window(&mut self.delivery.inflight, &inflight);
+            }
+            StateBody::OutboundAssigned { entries } => assign(&mut self.delivery, &entries),
+            StateBody::OutboundReceived { packet_ids } => {
+                for entry in qos2_entries(&mut self.delivery.inflight) {
+                    if packet_ids.contains(&entry.packet_id) {
+                        entry.state = InflightStage::Received;
+                    }
+                }
+            }
+            StateBody::OutboundCompleted { packet_ids } => {
+                let completed =
+                    |entry: &InflightState| entry.qos == 2 && packet_ids.contains(&entry.packet_id);
+                self.delivery.inflight.retain(|entry| !completed(entry));
+            }
+            _ => {}
+        }
+    }
+
+    fn accept_copy(&mut self, carried: SessionCarried, replace: bool) {
+        let as_of = carried.as_of;
+        if replace {
+            let source = self.core.as_ref().map_or(as_of, |core| core.source);
+            let touched = self.delivery.changed;
+            let (core, delivery, subscriptions) = carried.session.into_parts();
+            self.remove();
+            self.core = Some(Core { source, ..core });
+            self.delivery = Delivery {
+                changed: touched,
+                ..delivery
+            };
+            self.subscriptions = subscriptions
+                .into_iter()
+                .map(|(filter, subscription)| (filter, Some(subscription)))
+                .collect();
+        }
+        // Otherwise the copy is of what is there: only its place is new.
+        if let Some(core) = &mut self.core {
+            core.source = core.source.max(as_of);
+        }
+    }
+
+    /// Turns the work into changes of the store.
+    pub(super) fn store(
+        self,
+        namespace: &str,
+        client_id: &str,
+        overlay: &mut Overlay<'_>,
+    ) -> Result<(), ViewError> {
+        let core_key = keys::core(namespace, client_id);
+        if self.stored != self.core {
+            if let Some(before) = &self.stored {
+                overlay.delete(keys::source(self.shard, before.source, &core_key));
+                for (at_ms, kind) in timers(before) {
+                    overlay.delete(keys::timer(namespace, at_ms, kind.byte(), client_id));
+                }
+            }
+            match &self.core {
+                Some(core) => {
+                    let source = keys::source(self.shard, core.source, &core_key);
+                    overlay.put(source, Vec::new());
+                    for (at_ms, kind) in timers(core) {
+                        let key = keys::timer(namespace, at_ms, kind.byte(), client_id);
+                        overlay.put(key, timer::encode_epoch(core.epoch));
+                    }
+                    overlay.put(core_key, core.encode());
+                }
+                None => overlay.delete(core_key),
+            }
+        }
+        let delivery_key = keys::delivery(namespace, client_id);
+        match (&self.core, &self.stored) {
+            (Some(_), _) if self.delivery_changed => {
+                overlay.put(delivery_key, self.delivery.encode());
+            }
+            (None, Some(_)) => overlay.delete(delivery_key),
+            _ => {}
+        }
+        self.store_subscriptions(namespace, client_id, overlay)
+    }
+
+    fn store_subscriptions(
+        self,
+        namespace: &str,
+        client_id: &str,
+        overlay: &mut Overlay<'_>,
+    ) -> Result<(), ViewError> {
+        if self.wiped && self.stored.is_some() {
+            let prefix = keys::of_client(keys::SUBSCRIPTION, namespace, client_id);
+            let mut void = Vec::new();
+            overlay
+                .store
+                .scan(KeyRange::prefix(prefix), &mut |key, _| {
+                    void.push(key.to_vec());
+                    ControlFlow::Continue(())
+                })?;
+            void.into_iter().for_each(|key| overlay.delete(key));
+        }
+        for (filter, subscription) in self.subscriptions {
+            let key = keys::subscription(namespace, client_id, &filter);
+            match subscription {
+                Some(subscription) => {
+                    let mut value = Writer::new();
+                    subscription.write(&mut value);
+                    overlay.put(key, value.finish());
+                }
+                None => overlay.delete(key),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is due for a session, and when.
+fn timers(core: &Core) -> impl Iterator<Item = (u64, TimerKind)> {
+    let will = core.will_fires_at_ms.filter(|_| core.will.is_some());
+    let will = will.map(|at_ms| (at_ms, TimerKind::Will));
+    let expiry = core.expires_at_ms().map(|at_ms| (at_ms, TimerKind::Expiry));
+    will.into_iter().chain(expiry)
+}
+
+fn qos2_entries(inflight: &mut [InflightState]) -> impl Iterator<Item = &mut InflightState> {
+    inflight.iter_mut().filter(|entry| entry.qos == 2)
+}
+
+/// Gives QoS 2 messages their packet identifiers.
+fn assign(delivery: &mut Delivery, entries: &[AssignedEntry]) {
+    for &(packet_id, shard, offset) in entries {
+        // An identifier that is used again was free: what is known under it
+        // was completed, and the record of that comes later.
+        delivery
+            .inflight
+            .retain(|entry| entry.packet_id != packet_id);
+        delivery.inflight.push(InflightState {
+            packet_id,
+            shard,
+            offset,
+            qos: 2,
+            state: InflightStage::Assigned,
+        });
+        let end = delivery.assigned_end.entry(shard).or_default();
+        *end = (*end).max(offset.next());
+    }
+}
+
+/// Replaces the QoS 1 part of the window and takes over the order of all.
+fn store_window(known: &mut Vec<InflightState>, told: &[InflightState]) {
+    let mut qos2: Vec<InflightState> = known
+        .iter()
+        .copied()
+        .filter(|entry| entry.qos == 2)
+        .collect();
+    let mut window = Vec::with_capacity(told.len());
+    for entry in told {
+        if entry.qos == 2 {
+            let same = |other: &InflightState| {
+                (other.packet_id, other.shard, other.offset)
+                    == (entry.packet_id, entry.shard, entry.offset)
+            };
+            let place = qos2.iter().position(same);
+            window.extend(place.map(|place| qos2.remove(place)));
+        } else {
+            qos2.retain(|other| other.packet_id != entry.packet_id);
+            window.push(*entry);
+        }
+    }
+    window.extend(qos2);
+    *known = window;
+}

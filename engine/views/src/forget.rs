@@ -1,0 +1,59 @@
+//! Removing what views hold of a shard, before it is folded anew.
+
+use std::ops::ControlFlow;
+
+use robustmq_record::ShardId;
+
+use crate::error::ViewError;
+use crate::fold::{Overlay, messages, sessions};
+use crate::keys;
+use crate::read;
+use crate::store::{KeyRange, KvStore, WriteBatch};
+
+/// Entries removed per write.
+const ENTRIES_AT_A_TIME: usize = 1_024;
+
+/// Removes everything folded from a shard's records but its position, which is
+/// to be written after: if a crash comes between, this is done again.
+pub(crate) fn forget_shard(store: &dyn KvStore, shard: ShardId) -> Result<(), ViewError> {
+    let sources = KeyRange::prefix(keys::of_shard(keys::SOURCE, shard));
+    loop {
+        let mut entries: Vec<Vec<u8>> = Vec::new();
+        store.scan(sources.clone(), &mut |key, _| {
+            entries.extend(keys::entry_of_source(key).map(<[u8]>::to_vec));
+            if entries.len() < ENTRIES_AT_A_TIME {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        if entries.is_empty() {
+            break;
+        }
+        let mut overlay = Overlay::new(store);
+        for key in &entries {
+            let (view, namespace, name) = keys::split(key)
+                .and_then(|(view, namespace, name)| Some((view, namespace, keys::text(name)?)))
+                .ok_or_else(|| ViewError::bad_key("source"))?;
+            if view == keys::RETAINED {
+                let entry = messages::known(&overlay, namespace, name)?;
+                let entry = entry.ok_or_else(|| ViewError::bad_key("source"))?;
+                messages::remove(&mut overlay, namespace, &entry);
+            } else {
+                sessions::remove(&mut overlay, shard, namespace, name)?;
+            }
+        }
+        store.write(overlay.into_writes())?;
+    }
+    let mut writes = WriteBatch::new();
+    read::scan(store, KeyRange::prefix([keys::INBOUND]), &mut |key, _| {
+        let (_, _, of_shard, _) =
+            read::inbound_key(key).ok_or_else(|| ViewError::bad_key("inbound"))?;
+        if of_shard == shard {
+            writes.delete(key);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    writes.delete_range(KeyRange::prefix(keys::of_shard(keys::TOUCHED, shard)));
+    Ok(store.write(writes)?)
+}

@@ -1,0 +1,352 @@
+//! Bodies of state records: what the engine writes into the log besides
+//! messages. The layouts are tables in `docs/formats/views.md`.
+//!
+//! A state record's `client_id` is the client whose session it is about, its
+//! payload is a body as encoded here, and its kind is [`StateBody::kind`].
+//!
+//! **Invariants**
+//! 1. Every body begins with the version of its encoding; a later version is
+//!    refused, not guessed at.
+//! 2. Arbitrary bytes never panic and never choose an allocation size.
+//!
+//! **Not here**: what a record changes (`fold`).
+
+mod carried;
+mod delivery;
+mod session;
+mod subscription;
+
+pub use carried::{InboundCarried, RetainedCarried, SessionCarried};
+pub use delivery::{AssignedEntry, InflightStage, InflightState};
+pub(crate) use delivery::{read_places, write_places};
+use robustmq_record::{Offset, RecordRef, ShardId};
+pub use session::{EXPIRY_NEVER, Will};
+pub use subscription::SubscriptionState;
+
+use crate::session::SessionState;
+use crate::wire::{Reader, WireError, Writer};
+
+/// The version of the encoding that is written.
+pub const STATE_VERSION: u8 = 1;
+
+/// Kinds of records. Numbers are for ever.
+pub mod kind {
+    /// [`super::StateBody::SessionOpened`]
+    pub const SESSION_OPENED: u8 = 1;
+    /// [`super::StateBody::Subscribed`]
+    pub const SUBSCRIBED: u8 = 2;
+    /// [`super::StateBody::Unsubscribed`]
+    pub const UNSUBSCRIBED: u8 = 3;
+    /// [`super::StateBody::CursorStored`]
+    pub const CURSOR_STORED: u8 = 4;
+    /// [`super::StateBody::OutboundAssigned`]
+    pub const OUTBOUND_ASSIGNED: u8 = 5;
+    /// [`super::StateBody::OutboundReceived`]
+    pub const OUTBOUND_RECEIVED: u8 = 6;
+    /// [`super::StateBody::OutboundCompleted`]
+    pub const OUTBOUND_COMPLETED: u8 = 7;
+    /// [`super::StateBody::SessionClosed`]
+    pub const SESSION_CLOSED: u8 = 8;
+    /// [`super::StateBody::SessionExpired`]
+    pub const SESSION_EXPIRED: u8 = 9;
+    /// [`super::StateBody::WillFired`]
+    pub const WILL_FIRED: u8 = 10;
+    /// [`super::StateBody::InboundReleased`]
+    pub const INBOUND_RELEASED: u8 = 11;
+    /// [`super::StateBody::RetainedCarried`]
+    pub const RETAINED_CARRIED: u8 = 32;
+    /// [`super::StateBody::SessionCarried`]
+    pub const SESSION_CARRIED: u8 = 33;
+    /// [`super::StateBody::InboundCarried`]
+    pub const INBOUND_CARRIED: u8 = 34;
+}
+
+/// Why a state record cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// No record of this kind is known: it was written by a later version.
+    #[error("unknown kind of state record: {0}")]
+    UnknownKind(u8),
+    /// The encoding is of a later version.
+    #[error("unknown version of a state record: {0}")]
+    UnknownVersion(u8),
+    /// The body is malformed.
+    #[error(transparent)]
+    Malformed(#[from] WireError),
+}
+
+/// The body of a state record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateBody {
+    /// A connection took the session.
+    SessionOpened {
+        /// The connection epoch: increases with every connection of a client.
+        epoch: u64,
+        /// Whether what was before ends here.
+        clean_start: bool,
+        /// The protocol version: 3, 4 or 5.
+        version: u8,
+        /// The Session Expiry Interval in seconds.
+        expiry_s: u32,
+        /// The will of the new connection.
+        will: Option<Will>,
+        /// When, milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
+    /// Subscriptions were made; one with a known filter replaces it.
+    Subscribed {
+        /// The subscriptions.
+        subscriptions: Vec<SubscriptionState>,
+    },
+    /// Subscriptions were removed.
+    Unsubscribed {
+        /// Their filters.
+        filters: Vec<String>,
+    },
+    /// Where the session stands. Replaces the cursors and the part of the
+    /// in-flight window that is QoS 1; of QoS 2 entries only their place in
+    /// the order is taken, the next three records tell what they are.
+    CursorStored {
+        /// The epoch of the connection that writes it.
+        epoch: u64,
+        /// Per shard, the next offset to read.
+        cursors: Vec<(ShardId, Offset)>,
+        /// The in-flight window in the order of sending.
+        inflight: Vec<InflightState>,
+    },
+    /// QoS 2 messages were given packet identifiers; logged before sending.
+    OutboundAssigned {
+        /// The messages, in the order of sending.
+        entries: Vec<AssignedEntry>,
+    },
+    /// The client has sent PUBREC; logged before PUBREL.
+    OutboundReceived {
+        /// The packet identifiers.
+        packet_ids: Vec<u16>,
+    },
+    /// The client has sent PUBCOMP: the identifiers are free.
+    OutboundCompleted {
+        /// The packet identifiers.
+        packet_ids: Vec<u16>,
+    },
+    /// The connection ended; the session goes on offline, or ends if its
+    /// expiry interval is 0.
+    SessionClosed {
+        /// The epoch of the connection that ended.
+        epoch: u64,
+        /// When, milliseconds since the Unix epoch.
+        at_ms: u64,
+        /// The Session Expiry Interval in seconds, counted from `at_ms`.
+        expiry_s: u32,
+        /// When the will is due; none if there is none any more.
+        will: Option<u64>,
+    },
+    /// The session's time is over: it is removed.
+    SessionExpired {
+        /// The epoch of the session's last connection.
+        epoch: u64,
+    },
+    /// The will was published: it is removed.
+    WillFired {
+        /// The epoch of the connection whose will it was.
+        epoch: u64,
+    },
+    /// The publisher of a QoS 2 message has sent PUBREL, or its session is
+    /// gone. Written to the shard that holds the message.
+    InboundReleased {
+        /// The packet identifier.
+        packet_id: u16,
+    },
+    /// A copy of a retained message.
+    RetainedCarried(RetainedCarried),
+    /// A copy of a session.
+    SessionCarried(Box<SessionCarried>),
+    /// A copy of a QoS 2 packet identifier that is not released.
+    InboundCarried(InboundCarried),
+}
+
+impl StateBody {
+    /// The kind of the record that carries the body; never
+    /// [`robustmq_record::KIND_MESSAGE`].
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::SessionOpened { .. } => kind::SESSION_OPENED,
+            Self::Subscribed { .. } => kind::SUBSCRIBED,
+            Self::Unsubscribed { .. } => kind::UNSUBSCRIBED,
+            Self::CursorStored { .. } => kind::CURSOR_STORED,
+            Self::OutboundAssigned { .. } => kind::OUTBOUND_ASSIGNED,
+            Self::OutboundReceived { .. } => kind::OUTBOUND_RECEIVED,
+            Self::OutboundCompleted { .. } => kind::OUTBOUND_COMPLETED,
+            Self::SessionClosed { .. } => kind::SESSION_CLOSED,
+            Self::SessionExpired { .. } => kind::SESSION_EXPIRED,
+            Self::WillFired { .. } => kind::WILL_FIRED,
+            Self::InboundReleased { .. } => kind::INBOUND_RELEASED,
+            Self::RetainedCarried(_) => kind::RETAINED_CARRIED,
+            Self::SessionCarried(_) => kind::SESSION_CARRIED,
+            Self::InboundCarried(_) => kind::INBOUND_CARRIED,
+        }
+    }
+
+    /// The payload of the record that carries the body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        out.u8(STATE_VERSION);
+        self.write(&mut out);
+        out.finish()
+    }
+
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::SessionOpened {
+                epoch,
+                clean_start,
+                version,
+                expiry_s,
+                will,
+                at_ms,
+            } => {
+                out.number(*epoch);
+                out.bool(*clean_start);
+                out.u8(*version);
+                out.number(*expiry_s);
+                Will::write_option(will.as_ref(), out);
+                out.number(*at_ms);
+            }
+            Self::Subscribed { subscriptions } => {
+                out.list(subscriptions, |out, subscription| subscription.write(out));
+            }
+            Self::Unsubscribed { filters } => out.list(filters, |out, filter| out.text(filter)),
+            Self::CursorStored {
+                epoch,
+                cursors,
+                inflight,
+            } => {
+                out.number(*epoch);
+                write_places(out, cursors);
+                out.list(inflight, |out, entry| entry.write(out));
+            }
+            Self::OutboundAssigned { entries } => delivery::write_assigned(out, entries),
+            Self::OutboundReceived { packet_ids } | Self::OutboundCompleted { packet_ids } => {
+                out.list(packet_ids, |out, packet_id| out.number(*packet_id));
+            }
+            Self::SessionClosed {
+                epoch,
+                at_ms,
+                expiry_s,
+                will,
+            } => {
+                out.number(*epoch);
+                out.number(*at_ms);
+                out.number(*expiry_s);
+                out.option(*will);
+            }
+            Self::SessionExpired { epoch } | Self::WillFired { epoch } => out.number(*epoch),
+            Self::InboundReleased { packet_id } => out.number(*packet_id),
+            Self::RetainedCarried(carried) => carried.write(out),
+            Self::SessionCarried(carried) => {
+                out.number(carried.as_of.0);
+                carried.session.write(out);
+            }
+            Self::InboundCarried(carried) => carried.write(out),
+        }
+    }
+
+    /// Reads the body of a state record.
+    ///
+    /// # Errors
+    /// [`StateError`], also for a message: it has no such body.
+    pub fn decode(record: &RecordRef<'_>) -> Result<Self, StateError> {
+        Self::decode_parts(record.kind(), record.client_id(), record.payload())
+    }
+
+    /// Reads a body by its record's kind, client id and payload.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn decode_parts(kind: u8, client_id: &str, payload: &[u8]) -> Result<Self, StateError> {
+        let known = matches!(
+            kind,
+            kind::SESSION_OPENED..=kind::INBOUND_RELEASED
+                | kind::RETAINED_CARRIED..=kind::INBOUND_CARRIED
+        );
+        if !known {
+            return Err(StateError::UnknownKind(kind));
+        }
+        let mut input = Reader::new(payload);
+        let version = input.u8()?;
+        if version != STATE_VERSION {
+            return Err(StateError::UnknownVersion(version));
+        }
+        let body = match kind {
+            kind::RETAINED_CARRIED..=kind::INBOUND_CARRIED => {
+                Self::read_carried(kind, client_id, &mut input)?
+            }
+            _ => Self::read(kind, &mut input)?,
+        };
+        input.end()?;
+        Ok(body)
+    }
+
+    fn read(kind: u8, input: &mut Reader<'_>) -> Result<Self, WireError> {
+        let packet_ids = |input: &mut Reader<'_>| input.list(|input| input.narrow());
+        Ok(match kind {
+            kind::SESSION_OPENED => Self::SessionOpened {
+                epoch: input.number()?,
+                clean_start: input.bool()?,
+                version: input.u8()?,
+                expiry_s: input.narrow()?,
+                will: Will::read_option(input)?,
+                at_ms: input.number()?,
+            },
+            kind::SUBSCRIBED => Self::Subscribed {
+                subscriptions: input.list(SubscriptionState::read)?,
+            },
+            kind::UNSUBSCRIBED => Self::Unsubscribed {
+                filters: input.list(|input| input.string())?,
+            },
+            kind::CURSOR_STORED => Self::CursorStored {
+                epoch: input.number()?,
+                cursors: read_places(input)?,
+                inflight: input.list(InflightState::read)?,
+            },
+            kind::OUTBOUND_ASSIGNED => Self::OutboundAssigned {
+                entries: delivery::read_assigned(input)?,
+            },
+            kind::OUTBOUND_RECEIVED => Self::OutboundReceived {
+                packet_ids: packet_ids(input)?,
+            },
+            kind::OUTBOUND_COMPLETED => Self::OutboundCompleted {
+                packet_ids: packet_ids(input)?,
+            },
+            kind::SESSION_CLOSED => Self::SessionClosed {
+                epoch: input.number()?,
+                at_ms: input.number()?,
+                expiry_s: input.narrow()?,
+                will: input.option()?,
+            },
+            kind::SESSION_EXPIRED => Self::SessionExpired {
+                epoch: input.number()?,
+            },
+            kind::WILL_FIRED => Self::WillFired {
+                epoch: input.number()?,
+            },
+            kind::INBOUND_RELEASED => Self::InboundReleased {
+                packet_id: input.narrow()?,
+            },
+            _ => return Err(input.error("no body of this kind is known")),
+        })
+    }
+
+    fn read_carried(kind: u8, client_id: &str, input: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(match kind {
+            kind::RETAINED_CARRIED => Self::RetainedCarried(RetainedCarried::read(input)?),
+            kind::SESSION_CARRIED => Self::SessionCarried(Box::new(SessionCarried {
+                as_of: Offset(input.number()?),
+                session: SessionState::read(client_id, input)?,
+            })),
+            _ => Self::InboundCarried(InboundCarried::read(input)?),
+        })
+    }
+}
