@@ -14,6 +14,8 @@
 pub(crate) mod inbound;
 pub(crate) mod messages;
 pub(crate) mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,9 @@
 //! 2. Every value that is not a key's newest is on the list of superseded
 //!    ones, and goes once no snapshot is older than its successor.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -15,6 +15,8 @@ mod carried;
 mod delivery;
 mod session;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 pub use carried::{InboundCarried, RetainedCarried, SessionCarried};
 pub use delivery::{AssignedEntry, InflightStage, InflightState};

@@ -9,6 +9,9 @@
 //!
 //! **Not here**: what the keys and values mean (`keys`).
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 
 use bytes::Bytes;

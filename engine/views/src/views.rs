@@ -4,6 +4,9 @@
 //! 1. One update is one atomic write, its positions included.
 //! 2. What is below a shard's position is never applied again.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
