@@ -1,92 +1,114 @@
-//! What can go wrong with a log, by what the caller must do.
+//! What can go wrong, by what the caller is to do about it.
 
 use std::io;
 use std::sync::Arc;
 
-use robustmq_record::{FrameFault, SegmentId, ShardId};
-
-/// A log could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory or a file could not be read or written.
-    #[error("{action}: {source}")]
-    Io {
-        /// What was attempted.
-        action: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A segment was written by a later version.
-    #[error("segment {} is in format version {version}, which this version cannot read: start the newer version again", .segment.0)]
-    Newer {
-        /// The segment.
-        segment: SegmentId,
-        /// Its version.
-        version: u32,
-    },
-    /// The data directory holds more shards than configured.
-    #[error("the data directory has shard {}, but storage.shards is {configured}: set it back to what the directory was made with", .shard.0)]
-    Shards {
-        /// A shard that is there.
-        shard: ShardId,
-        /// What was configured.
-        configured: u32,
-    },
+/// Why an append was not stored. Nothing of the batch will ever be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// There is no room on the disk: try again later. The log goes on as soon
+    /// as there is room.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Too many commands are waiting: try again later.
+    #[error("too many commands wait for the log")]
+    Busy,
+    /// The entries do not follow the log, or the change would touch what is
+    /// committed: a mistake of the caller.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The log has failed for good. Whether the batch is found at the next
+    /// start is unknown.
+    #[error(transparent)]
+    Poisoned(#[from] FatalLogError),
+    /// The log was shut down before the batch was written.
+    #[error("the log is shut down")]
+    Shutdown,
 }
 
-impl OpenError {
-    pub(crate) fn io(action: impl Into<String>, source: io::Error) -> Self {
-        Self::Io {
-            action: action.into(),
-            source,
+/// The disk did not do what the log's promises rest on. The process has to
+/// end; the next start finds out what is really on the disk.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "the log cannot go on: {action} failed: {source}. End the process, check the disk, start again"
+)]
+pub struct FatalLogError {
+    /// What was being done.
+    pub action: &'static str,
+    /// What the system said.
+    #[source]
+    pub source: Arc<io::Error>,
+}
+
+impl FatalLogError {
+    pub(crate) fn new(action: &'static str, error: io::Error) -> Self {
+        Self {
+            action,
+            source: Arc::new(error),
         }
     }
 }
 
-/// A batch was not stored.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AppendError {
-    /// There is no room for another segment: try again when there is.
-    #[error("the disk is full")]
-    DiskFull,
-    /// The log has failed; nothing is stored any more.
-    #[error("the log has failed: {0}")]
-    Poisoned(FatalLogError),
-    /// The log has been shut down.
-    #[error("the log has been shut down")]
-    Shutdown,
-}
-
-/// Why the log cannot go on. The process must end: what the disk holds is known
-/// only after a new start.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{action} failed: {source}")]
-pub struct FatalLogError {
-    /// What was attempted.
-    pub action: &'static str,
-    /// What the system said.
-    pub source: Arc<io::Error>,
-}
-
-/// A read failed. Damage and missing ranges are no errors but gaps.
+/// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// A segment could not be read.
-    #[error("segment {} could not be read: {source}", .segment.0)]
+pub enum OpenError {
+    /// The disk refused something.
+    #[error("{action} failed: {source}")]
     Io {
-        /// The segment.
-        segment: SegmentId,
+        /// What was being done.
+        action: String,
         /// What the system said.
+        #[source]
         source: io::Error,
     },
-    /// A frame is damaged.
-    #[error("segment {} is damaged at {position}: {fault}", .segment.0)]
-    Damaged {
-        /// The segment.
-        segment: SegmentId,
-        /// Where the frame starts.
-        position: u64,
-        /// What is wrong with it.
-        fault: FrameFault,
+    /// A later version wrote the log.
+    #[error(
+        "segment {file} has format {version}, which is newer than this program: use the version that wrote it, or a later one"
+    )]
+    Newer {
+        /// The segment's file.
+        file: String,
+        /// The format found.
+        version: u32,
+    },
+    /// The log was made with another number of shards.
+    #[error(
+        "the log has {found} shards, but {configured} are configured: a log keeps the number it was made with. Set storage.shards = {found}, or use another data directory"
+    )]
+    Shards {
+        /// As the log says.
+        found: u32,
+        /// As the configuration says.
+        configured: u32,
+    },
+    /// The configuration is outside what the log can do.
+    #[error("{0}")]
+    Config(&'static str),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Io { action, source }
+    }
+}
+
+/// Why a read did not succeed. Damage is no error but a gap in what is read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such shard.
+    #[error("shard {0} does not exist")]
+    Shard(robustmq_record::ShardId),
+    /// The disk refused the read; trying again may help.
+    #[error("reading {file} failed: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
     },
 }

@@ -1,37 +1,64 @@
-//! Reading what is committed: from the tail cache, else from segments.
+//! Reading: from the tail cache, else from segments through their indexes.
+//!
+//! **Invariants**
+//! 1. Nothing beyond the commit or the flush is seen.
+//! 2. What is served was verified; what does not verify is a gap, is counted
+//!    and logged. Nothing is skipped silently.
+//! 3. Readers block neither the writer nor each other for longer than it takes
+//!    to look at a list; one call does a bounded amount of work.
+//!
+//! **Not here**: which records of a batch a reader wants (it gets whole
+//! batches).
 
+mod entries;
+mod walk;
+
+use std::io;
 use std::sync::Arc;
 
 use robustmq_protocol::topic::FilterAutomaton;
-use robustmq_record::{Batch, Offset, ShardId};
+use robustmq_record::{
+    Batch, BatchEntry, FrameFault, HEADER_LEN, Offset, SegmentId, ShardId, parse_header, read_batch,
+};
 
+use crate::disk::DiskFile;
 use crate::error::ReadError;
-use crate::segment::{Entry, Segment};
-use crate::shared::Shared;
+use crate::position::ShardPosition;
+use crate::state::LogState;
+use walk::Walk;
 
-/// Bytes looked through by one call, so that a filter that matches nothing
-/// does not hold its thread for long.
-const EXAMINED_BYTES_MAX: usize = 8 << 20;
+/// The namespace of all topics, until there are several.
+pub(crate) const NAMESPACE: &str = "default";
 
-/// How much one read returns at most (one batch more than the bytes allow).
-#[derive(Clone, Copy, Debug)]
+/// How much one read returns at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// Bytes of batches.
+    /// Bytes of batches; one batch is returned even if it is larger.
     pub bytes_max: usize,
     /// Number of batches.
     pub batches_max: usize,
 }
 
+impl Default for ReadLimits {
+    /// 1 MiB and 1024 batches.
+    fn default() -> Self {
+        Self {
+            bytes_max: 1 << 20,
+            batches_max: 1024,
+        }
+    }
+}
+
 /// Why a range is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GapReason {
-    /// Removed by retention.
+    /// Removed on purpose: by retention, compaction or a purge.
     Retention,
     /// Damaged on disk.
     Damage,
 }
 
-/// Batches that a reader does not get.
+/// Offsets that a reader does not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// The first missing offset.
@@ -45,40 +72,65 @@ pub struct Gap {
 /// What a read found.
 #[derive(Clone, Debug, Default)]
 pub struct ReadChunk {
-    /// Batches with a match, in order.
+    /// The batches, in order.
     pub batches: Vec<Arc<Batch>>,
-    /// Where to go on.
+    /// Where to go on. Never before the offset asked for.
     pub next: Offset,
-    /// What was not there.
+    /// What is not there, in order. With a filter, also ranges that might not
+    /// have held a match.
     pub gaps: Vec<Gap>,
-    /// Whether `next` is the end of what is committed.
+    /// Nothing visible follows `next` at present.
     pub at_end: bool,
-}
-
-/// A reader of all shards; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct LogReader {
-    shared: Arc<Shared>,
 }
 
 /// What a caller wants of the batches it passes.
 #[derive(Clone, Copy)]
-enum Wanted<'a> {
+pub(crate) enum Wanted<'a> {
     All,
+    /// What views must see.
     State,
+    /// Batches with a topic that one of the filters matches.
     Topics(&'a [FilterAutomaton]),
 }
 
+impl Wanted<'_> {
+    pub(crate) fn wants(&self, batch: &Batch) -> bool {
+        match self {
+            Self::All => true,
+            Self::State => batch.has_state(),
+            Self::Topics(filters) => batch.topics().any(|(_, namespace, topic)| {
+                let matches = |filter: &FilterAutomaton| filter.matches(topic.as_bytes());
+                namespace == NAMESPACE && filters.iter().any(matches)
+            }),
+        }
+    }
+}
+
+/// Reads all shards of a log; cheap to clone, usable from any thread. Reads may
+/// block on the disk. Goes on working after the log was shut down.
+#[derive(Clone)]
+pub struct LogReader {
+    state: Arc<LogState>,
+}
+
+impl std::fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogReader").finish_non_exhaustive()
+    }
+}
+
 impl LogReader {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(state: Arc<LogState>) -> Self {
+        Self { state }
     }
 
-    /// Batches of a shard from an offset on; with filters, only those that hold
-    /// a matching topic.
+    /// Batches of a shard from an offset on; with filters (without prefix) only
+    /// those with a topic that one of them matches. The first batch may begin
+    /// before `from`: see [`Batch::records_from`].
     ///
     /// # Errors
-    /// When a file cannot be read. Damage and removed ranges are gaps.
+    /// When the shard does not exist or the disk refuses. Damage and removed
+    /// ranges are gaps.
     pub fn read(
         &self,
         shard: ShardId,
@@ -86,12 +138,8 @@ impl LogReader {
         filters: Option<&[FilterAutomaton]>,
         limits: ReadLimits,
     ) -> Result<ReadChunk, ReadError> {
-        self.walk(
-            shard,
-            from,
-            filters.map_or(Wanted::All, Wanted::Topics),
-            limits,
-        )
+        let wanted = filters.map_or(Wanted::All, Wanted::Topics);
+        self.walk(shard, from, wanted, limits)
     }
 
     /// Batches of a shard from an offset on that views must see.
@@ -107,25 +155,6 @@ impl LogReader {
         self.walk(shard, from, Wanted::State, limits)
     }
 
-    /// One batch, if it is there.
-    ///
-    /// # Errors
-    /// When it cannot be read or is damaged.
-    pub fn batch(&self, shard: ShardId, index: u64) -> Result<Option<Arc<Batch>>, ReadError> {
-        if index >= self.shared.shard(shard).flushed_end() {
-            return Ok(None);
-        }
-        if let Some(cached) = self.shared.cache.get(shard, index) {
-            return Ok(Some(cached));
-        }
-        match self.locate(shard, index, false) {
-            Some((segment, entry)) if entry.index == index => {
-                segment.read(&entry).map(|batch| Some(Arc::new(batch)))
-            }
-            _ => Ok(None),
-        }
-    }
-
     fn walk(
         &self,
         shard: ShardId,
@@ -133,132 +162,89 @@ impl LogReader {
         wanted: Wanted<'_>,
         limits: ReadLimits,
     ) -> Result<ReadChunk, ReadError> {
-        let end = self.shared.shard(shard).flushed_end();
-        let start = self.shared.shard(shard).log_start();
-        let mut chunk = ReadChunk::default();
-        let mut index = from.index();
-        if index < start {
-            // Indexes begin at 1: what lies before was never there.
-            if from.index() > 0 || start > 1 {
-                let first = Offset::new(from.index().max(1), from.slot());
-                chunk.gap(first, Offset::new(start, 0), GapReason::Retention);
-            }
-            index = start;
+        if !self.state.has_shard(shard) {
+            return Err(ReadError::Shard(shard));
         }
-        let (mut bytes, mut examined) = (0usize, 0usize);
-        while index < end {
-            let full = bytes >= limits.bytes_max || chunk.batches.len() >= limits.batches_max;
-            if full || examined >= EXAMINED_BYTES_MAX {
-                break;
-            }
-            let state_only = matches!(wanted, Wanted::State);
-            let Some((found, batch)) = self.fetch(shard, index, end, state_only, &mut chunk)?
-            else {
-                index = end;
-                break;
-            };
-            index = found + 1;
-            let Some(batch) = batch else { continue };
-            examined += batch.size_bytes();
-            if is_wanted(&batch, wanted) {
-                bytes += batch.size_bytes();
-                chunk.batches.push(batch);
-            }
-        }
-        chunk.next = Offset::new(index, 0).max(from);
-        chunk.at_end = index >= end;
-        Ok(chunk)
+        Walk::new(&self.state, shard, from, wanted, limits).run()
     }
 
-    /// The first batch at or after `index`, and its index; without a batch if
-    /// it is damaged. None if there is no batch before `end`.
-    fn fetch(
-        &self,
-        shard: ShardId,
-        index: u64,
-        end: u64,
-        state_only: bool,
-        chunk: &mut ReadChunk,
-    ) -> Result<Option<(u64, Option<Arc<Batch>>)>, ReadError> {
-        if !state_only && let Some(cached) = self.shared.cache.get(shard, index) {
-            return Ok(Some((index, Some(cached))));
-        }
-        let Some((segment, entry)) = self.locate(shard, index, state_only) else {
-            if !state_only {
-                chunk.gap(
-                    Offset::new(index, 0),
-                    Offset::new(end, 0),
-                    GapReason::Damage,
-                );
-            }
-            return Ok(None);
-        };
-        if entry.index > index && !state_only {
-            chunk.gap(
-                Offset::new(index, 0),
-                Offset::new(entry.index, 0),
-                GapReason::Damage,
-            );
-        }
-        if entry.index >= end {
+    /// The visible batch at an index; `None` if it is not there or damaged.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn batch(&self, shard: ShardId, index: u64) -> Result<Option<Arc<Batch>>, ReadError> {
+        if self.state.has_shard(shard) && index >= self.state.position(shard).visible_end() {
             return Ok(None);
         }
-        match segment.read(&entry) {
-            Ok(batch) => Ok(Some((entry.index, Some(Arc::new(batch))))),
-            Err(error @ ReadError::Damaged { .. }) => {
-                tracing::warn!(shard = shard.0, index = entry.index, %error, "a damaged batch is left out");
-                let after = Offset::new(entry.index + 1, 0);
-                chunk.gap(Offset::new(entry.index, 0), after, GapReason::Damage);
-                Ok(Some((entry.index, None)))
-            }
-            Err(error) => Err(error),
-        }
+        self.entry(shard, index)
     }
 
-    fn locate(
-        &self,
-        shard: ShardId,
-        index: u64,
-        state_only: bool,
-    ) -> Option<(Arc<Segment>, Entry)> {
-        let segments = self.shared.segments.read();
-        segments.iter().find_map(|segment| {
-            let (_, last) = segment.range(shard)?;
-            if last < index {
-                return None;
-            }
-            let entry = segment.entry_from(shard, index, state_only)?;
-            Some((Arc::clone(segment), entry))
-        })
+    /// As [`LogReader::batch`], also where it is not committed yet: Raft reads
+    /// its entries so.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn entry(&self, shard: ShardId, index: u64) -> Result<Option<Arc<Batch>>, ReadError> {
+        if !self.state.has_shard(shard) {
+            return Err(ReadError::Shard(shard));
+        }
+        let position = self.state.position(shard);
+        if index < position.local_start || index >= position.flushed_end {
+            return Ok(None);
+        }
+        if let Some(batch) = self.state.tail_cache.get(shard, index) {
+            return Ok(Some(batch));
+        }
+        entries::read_one(&self.state, shard, index)
+    }
+
+    /// The offset of the first batch with a record of this time or later; the
+    /// visible end if there is none. Batches behind it may hold earlier
+    /// records: clocks are no order.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn find_time(&self, shard: ShardId, timestamp_ms: u64) -> Result<Offset, ReadError> {
+        if !self.state.has_shard(shard) {
+            return Err(ReadError::Shard(shard));
+        }
+        entries::find_time(&self.state, shard, timestamp_ms)
+    }
+
+    /// Where a shard stands.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    #[must_use]
+    pub fn position(&self, shard: ShardId) -> ShardPosition {
+        self.state.position(shard)
     }
 }
 
-impl ReadChunk {
-    fn gap(&mut self, start: Offset, end: Offset, reason: GapReason) {
-        match self.gaps.last_mut() {
-            Some(last) if last.end == start && last.reason == reason => last.end = end,
-            _ => self.gaps.push(Gap { start, end, reason }),
-        }
-    }
+/// Reads and verifies one batch. The outer error is the disk's.
+pub(crate) fn read_entry(
+    file: &dyn DiskFile,
+    id: SegmentId,
+    shard: ShardId,
+    entry: &BatchEntry,
+) -> io::Result<Result<Batch, FrameFault>> {
+    let mut frame = vec![0; entry.frame_len as usize];
+    let read = file.read_at(entry.position, &mut frame)?;
+    Ok(parse_entry(&frame[..read], id, shard, entry))
 }
 
-fn is_wanted(batch: &Batch, wanted: Wanted<'_>) -> bool {
-    match wanted {
-        Wanted::All => true,
-        Wanted::State => batch.has_state(),
-        Wanted::Topics(filters) => batch
-            .topics()
-            .any(|(_, _, topic)| filters.iter().any(|filter| accepts(filter, topic))),
+/// Verifies the bytes of a batch's frame.
+pub(crate) fn parse_entry(
+    frame: &[u8],
+    id: SegmentId,
+    shard: ShardId,
+    entry: &BatchEntry,
+) -> Result<Batch, FrameFault> {
+    let header = parse_header(frame, id)?;
+    let batch = read_batch(&header, &frame[HEADER_LEN..], id)?;
+    let place = (batch.shard(), batch.index(), batch.term());
+    if place != (shard, entry.index, entry.term) {
+        return Err(FrameFault::Field("another batch is in its place"));
     }
-}
-
-fn accepts(filter: &FilterAutomaton, topic: &str) -> bool {
-    let mut state = filter.start();
-    for byte in topic.bytes() {
-        if !filter.can_match(&state) {
-            return false;
-        }
-        state = filter.accept(&state, byte);
-    }
-    filter.is_match(&state)
+    Ok(batch)
 }

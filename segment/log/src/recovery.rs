@@ -1,335 +1,338 @@
 //! Opening a log: what the files say, and where writing goes on.
 //!
+//! Only the newest segments are read through. An older one is sealed, which its
+//! successor's existence proves; of it only the first frame is read, which says
+//! where every shard stood.
+//!
 //! **Invariants**
-//! 1. What was synced is never cut off; only the torn end of the last segment
-//!    is zeroed, after it was found that nothing in it was acknowledged.
-//! 2. Damage never keeps good data from being served: it is reported, and the
-//!    batches it hit are missing.
+//! 1. What was synced is never cut off. Only what lies behind the last frame of
+//!    the newest segment is zeroed, after it was found that nothing in it had
+//!    been acknowledged.
+//! 2. What is kept is durable before it is served: frames that were written but
+//!    perhaps not synced before the end of the last run are written again and
+//!    synced.
+//! 3. Damage keeps nothing else from being served: it is reported, and the
+//!    batches it hit are missing. Indexes of lost batches are not given again.
+//! 4. Recovery can itself be cut off anywhere and begin again.
+//!
+//! **Not here**: building indexes (`indexes`), which is left to the background.
 
+mod replay;
+mod scan;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use robustmq_record::{
-    Control, Damage, FrameKind, FrameScanner, HEADER_LEN, Lsn, ScanEnd, ScanItem, ScanOptions,
-    ScannedFrame, SegmentId, ShardId, ShardState, Tail, Term, parse_header,
+    Batch, Control, Damage, FrameFault, HEADER_LEN, Lsn, NodeId, SegmentId, SegmentStart,
+    parse_header,
 };
 
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
-use crate::segment::{Segment, parse_segment_name, segment_name};
-use crate::spare::is_spare_name;
-use crate::writer::Resume;
-
-/// Bytes zeroed at a time.
-const ZERO_CHUNK: u64 = 1 << 20;
+use crate::file_names::{self, FileKind};
+use crate::segment::{Segment, SegmentInfo};
+use crate::state::ShardCell;
+use crate::supply::Prepared;
+use replay::Replay;
+use scan::Unused;
 
 /// What was found when a log was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
-    /// Segments with frames.
+    /// Segments that hold frames.
     pub segments: usize,
-    /// Batches in them.
+    /// Segments that had to be read through.
+    pub segments_scanned: usize,
+    /// Batches found in those.
     pub batches: u64,
+    /// Sealed segments without an index, which is built again in the background.
+    pub indexes_missing: usize,
     /// Bytes at the end of the log that had been written but not synced, and
-    /// were cut off.
+    /// were cut off. Nothing in them was acknowledged.
     pub torn_bytes: u64,
-    /// Synced bytes that are damaged, by segment.
+    /// Synced bytes found damaged, by segment. Damage in other segments is
+    /// found, and logged, when they are read.
     pub damaged: Vec<(SegmentId, Damage)>,
+    /// The last run ended in order.
+    pub clean: bool,
 }
 
-/// Everything recovery finds.
+/// Where writing goes on in the newest segment.
+pub(crate) struct Resume {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) position: u64,
+}
+
+/// Everything that recovery finds.
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<Arc<Segment>>,
-    pub(crate) log_starts: Vec<u64>,
-    pub(crate) resume: Resume,
-    pub(crate) spares: Vec<String>,
+    pub(crate) cells: Vec<ShardCell>,
+    /// None if a new segment is to be begun.
+    pub(crate) resume: Option<Resume>,
+    pub(crate) lsn_next: Lsn,
+    /// Sealed segments that need an index.
+    pub(crate) unindexed: Vec<Arc<Segment>>,
+    pub(crate) ready: VecDeque<Prepared>,
+    pub(crate) spares: Vec<SegmentId>,
+    pub(crate) next_id: SegmentId,
+    /// The newest batches, for the tail cache.
+    pub(crate) recent: VecDeque<Arc<Batch>>,
     pub(crate) report: RecoveryReport,
 }
 
-/// First frame of a segment, as far as it can be read.
-struct Opening {
+/// A segment file and what its first frame says.
+struct Found {
     id: SegmentId,
     file: Arc<dyn DiskFile>,
-    lsn: Option<Lsn>,
-    durable_lsn: Lsn,
+    len: u64,
+    /// None if the first frame is damaged, torn or was never written.
+    start: Option<(Lsn, SegmentStart)>,
 }
 
-pub(crate) fn recover(disk: &dyn Disk, config: &LogConfig) -> Result<Recovered, OpenError> {
-    let names = disk
-        .list()
-        .map_err(|error| OpenError::io("listing the log", error))?;
-    let mut ids: Vec<SegmentId> = names
-        .iter()
-        .filter_map(|name| parse_segment_name(name))
-        .collect();
-    ids.sort_unstable();
-    let spares = names
-        .into_iter()
-        .filter(|name| is_spare_name(name))
-        .collect();
-    let mut openings = Vec::with_capacity(ids.len());
-    for id in &ids {
-        openings.push(open(disk, *id)?);
-    }
-    let mut found = Found::new(config);
-    for place in 0..openings.len() {
-        let later = &openings[place + 1..];
-        found.scan(disk, &openings[place], later, config)?;
-    }
-    let segment_next = SegmentId(ids.last().map_or(1, |id| id.0 + 1));
-    Ok(found.finish(segment_next, spares))
+/// The files of the log by what they are.
+#[derive(Default)]
+struct Listing {
+    segments: Vec<(SegmentId, u64)>,
+    indexes: HashSet<u64>,
+    spares: Vec<SegmentId>,
+    highest: u64,
 }
 
-fn open(disk: &dyn Disk, id: SegmentId) -> Result<Opening, OpenError> {
-    let name = segment_name(id);
-    let failed = |error| OpenError::io(format!("reading {name}"), error);
-    let file = disk.open(&name).map_err(failed)?;
-    let mut bytes = [0u8; HEADER_LEN];
-    let count = file.read_at(&mut bytes, 0).map_err(failed)?;
-    let header = parse_header(&bytes[..count], id).ok();
-    Ok(Opening {
+fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Listing, OpenError> {
+    let mut listing = Listing::default();
+    for entry in disk.list().map_err(OpenError::io("listing the log"))? {
+        let remove = |disk: &dyn Disk| {
+            let action = format!("removing {}", entry.name);
+            disk.remove(&entry.name).map_err(OpenError::io(action))
+        };
+        let id = match file_names::parse(&entry.name) {
+            FileKind::Segment(id) => {
+                listing.segments.push((id, entry.len));
+                id
+            }
+            FileKind::Index(id) => {
+                listing.indexes.insert(id.0);
+                id
+            }
+            FileKind::Spare(id) => {
+                if entry.len == config.segment_bytes {
+                    listing.spares.push(id);
+                } else {
+                    remove(disk)?;
+                }
+                id
+            }
+            FileKind::Temporary => {
+                remove(disk)?;
+                continue;
+            }
+            FileKind::Unknown => {
+                tracing::warn!(
+                    file = entry.name,
+                    "the log's directory holds a file that is not the log's"
+                );
+                continue;
+            }
+        };
+        listing.highest = listing.highest.max(id.0);
+    }
+    listing.segments.sort_unstable();
+    Ok(listing)
+}
+
+fn find(disk: &dyn Disk, id: SegmentId, len: u64) -> Result<Found, OpenError> {
+    let name = file_names::segment(id);
+    let failed = || OpenError::io(format!("reading {name}"));
+    let file = disk.open(&name).map_err(failed())?;
+    let start = match read_start(&*file, id, len).map_err(failed())? {
+        Ok(start) => Some(start),
+        Err(FrameFault::Newer { version }) => {
+            return Err(OpenError::Newer {
+                file: name,
+                version,
+            });
+        }
+        Err(_) => None,
+    };
+    Ok(Found {
         id,
         file,
-        lsn: header.map(|header| header.fields.lsn),
-        durable_lsn: header.map_or(Lsn(0), |header| header.fields.durable_lsn),
+        len,
+        start,
     })
 }
 
-struct Found {
-    segments: Vec<Arc<Segment>>,
-    states: Vec<ShardState>,
-    log_starts: Vec<Option<u64>>,
-    lsn_next: Lsn,
-    segment_lsn_start: Lsn,
-    position: Option<u64>,
-    report: RecoveryReport,
+/// Reads the first frame of a segment. The outer error is the disk's.
+pub(crate) fn read_start(
+    file: &dyn DiskFile,
+    id: SegmentId,
+    len: u64,
+) -> std::io::Result<Result<(Lsn, SegmentStart), FrameFault>> {
+    let mut frame = vec![0; 4096.min(len) as usize];
+    let read = file.read_at(0, &mut frame)?;
+    frame.truncate(read);
+    let header = match parse_header(&frame, id) {
+        Ok(header) => header,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    if header.frame_len() as u64 > len {
+        return Ok(Err(FrameFault::Short {
+            need: header.frame_len(),
+        }));
+    }
+    if frame.len() < header.frame_len() {
+        frame.resize(header.frame_len(), 0);
+        let read = file.read_at(0, &mut frame)?;
+        frame.truncate(read.max(HEADER_LEN));
+    }
+    Ok(match Control::read(&header, &frame[HEADER_LEN..], id) {
+        Ok(Control::SegmentStart(start)) => Ok((header.fields.lsn, start)),
+        Ok(_) => Err(FrameFault::Field("the first frame begins no segment")),
+        Err(fault) => Err(fault),
+    })
 }
 
-impl Found {
-    fn new(config: &LogConfig) -> Self {
-        let state = |shard| ShardState {
-            shard: ShardId(shard),
-            term: Term(1),
-            ..ShardState::default()
-        };
-        Self {
-            segments: Vec::new(),
-            states: (0..config.shards).map(state).collect(),
-            log_starts: vec![None; config.shards as usize],
-            lsn_next: Lsn(1),
-            segment_lsn_start: Lsn(1),
-            position: None,
-            report: RecoveryReport::default(),
-        }
-    }
+/// Finds out where the log stands and makes it fit to be written to.
+pub(crate) fn recover(disk: &dyn Disk, config: &LogConfig) -> Result<Recovered, OpenError> {
+    let listing = list(disk, config)?;
+    let found = listing.segments.iter();
+    let found: Result<Vec<Found>, OpenError> =
+        found.map(|&(id, len)| find(disk, id, len)).collect();
+    let mut found = found?;
+    check_shards(&found, config)?;
+    // From the newest segment whose first frame is good, everything is read.
+    let newest = found.iter().rposition(|found| found.start.is_some());
+    let scanned = found.split_off(newest.unwrap_or(0));
+    let sealed = found;
 
-    fn scan(
-        &mut self,
-        disk: &dyn Disk,
-        opening: &Opening,
-        later: &[Opening],
-        config: &LogConfig,
-    ) -> Result<(), OpenError> {
-        let name = segment_name(opening.id);
-        let failed = |error| OpenError::io(format!("reading {name}"), error);
-        let options = ScanOptions {
-            lsn_start: (!self.segments.is_empty()).then_some(self.lsn_next),
-            lsn_end: later.iter().find_map(|next| next.lsn),
-            durable_lsn: later
-                .iter()
-                .map(|next| next.durable_lsn)
-                .max()
-                .unwrap_or(Lsn(0)),
-            ..ScanOptions::new(opening.id, opening.file.len().map_err(failed)?)
-        };
-        let file = Arc::clone(&opening.file);
-        let read = move |position: u64, buffer: &mut [u8]| file.read_at(buffer, position);
-        let mut scanner = FrameScanner::new(options, read);
-        let segment = Arc::new(Segment::new(
-            opening.id,
-            Arc::clone(&opening.file),
-            config.shards,
-        ));
-        let mut frames = 0u64;
-        while let Some(item) = scanner.next_item().map_err(failed)? {
-            match item {
-                ScanItem::Frame(frame) => {
-                    if frames == 0 {
-                        self.segment_lsn_start = frame.header.fields.lsn;
-                    }
-                    frames += 1;
-                    self.take_frame(&segment, &frame, config)?;
-                }
-                ScanItem::Damaged(damage) => {
-                    tracing::warn!(
-                        segment = opening.id.0,
-                        position = damage.position,
-                        bytes = damage.len,
-                        first_frame = damage.lsn_start.0,
-                        end_frame = damage.lsn_end.0,
-                        "synced data is damaged; the records in it are lost from this copy"
-                    );
-                    self.report.damaged.push((opening.id, damage));
-                }
-                ScanItem::End(end) => {
-                    self.take_end(opening, &end, frames == 0, later.is_empty())
-                        .map_err(failed)?;
-                    segment.set_end(end.position, end.tail == Tail::Sealed || !later.is_empty());
-                }
-            }
-        }
-        let damaged = self
-            .report
-            .damaged
-            .last()
-            .is_some_and(|(id, _)| *id == opening.id);
-        if frames == 0 && !damaged {
-            // Made ready but never written: it carries nothing.
-            disk.remove(&name)
-                .map_err(|error| OpenError::io(format!("removing {name}"), error))?;
-            return Ok(());
-        }
-        self.report.segments += 1;
-        self.segments.push(segment);
-        Ok(())
+    let mut replay = Replay::new(config);
+    let outcome = scan::scan(scanned, &mut replay)?;
+    let first_scanned = outcome.segments.first();
+    let mut segments = sealed_segments(disk, config, sealed, first_scanned)?;
+    let mut unindexed: Vec<Arc<Segment>> = segments
+        .iter()
+        .filter(|segment| !listing.indexes.contains(&segment.id().0))
+        .cloned()
+        .collect();
+    replay.report.indexes_missing = unindexed.len();
+    unindexed.extend(outcome.sealed);
+    segments.extend(outcome.segments);
+    replay.report.segments = segments.len();
+    let orphans = listing.indexes.iter().filter(|id| {
+        let known = segments.iter().any(|segment| segment.id().0 == **id);
+        !known
+    });
+    for id in orphans {
+        let name = file_names::index(SegmentId(*id));
+        let action = format!("removing {name}");
+        disk.remove(&name).map_err(OpenError::io(action))?;
     }
+    let ready = make_ready(outcome.unused, config, disk)?;
+    let next_id = SegmentId(listing.highest + 1);
+    Ok(replay.finish(Remains {
+        segments,
+        unindexed,
+        resume: outcome.resume,
+        ready,
+        spares: listing.spares,
+        next_id,
+    }))
+}
 
-    fn take_frame(
-        &mut self,
-        segment: &Arc<Segment>,
-        frame: &ScannedFrame<'_>,
-        config: &LogConfig,
-    ) -> Result<(), OpenError> {
-        let fields = &frame.header.fields;
-        if fields.shard.0 >= config.shards {
+/// What recovery found besides what the frames say.
+struct Remains {
+    segments: Vec<Arc<Segment>>,
+    unindexed: Vec<Arc<Segment>>,
+    resume: Option<Resume>,
+    ready: VecDeque<Prepared>,
+    spares: Vec<SegmentId>,
+    next_id: SegmentId,
+}
+
+fn check_shards(found: &[Found], config: &LogConfig) -> Result<(), OpenError> {
+    let starts = found.iter().rev().filter_map(|found| found.start.as_ref());
+    if let Some((_, start)) = starts.clone().next() {
+        if start.shards.len() != config.shards as usize {
             return Err(OpenError::Shards {
-                shard: fields.shard,
+                found: start.shards.len() as u32,
                 configured: config.shards,
             });
         }
-        if fields.kind == FrameKind::Batch {
-            let shard = fields.shard.0 as usize;
-            // The latest timestamp needs the batch; a batch that cannot be
-            // parsed is reported when it is read.
-            let latest = frame
-                .batch()
-                .map_or(fields.timestamp_base_ms, |batch| batch.timestamp_ms_max());
-            segment.add(&frame.header, frame.position, latest);
-            let state = &mut self.states[shard];
-            state.appended_index = fields.index;
-            state.appended_term = fields.term;
-            state.commit_index = fields.index;
-            self.log_starts[shard].get_or_insert(fields.index);
-            self.report.batches += 1;
-            return Ok(());
-        }
-        match frame.control() {
-            Ok(Control::SegmentStart(start)) => self.take_start(&start.shards, config)?,
-            Ok(Control::Vote(vote)) => {
-                let state = &mut self.states[vote.shard.0 as usize];
-                state.term = vote.term;
-                state.voted_for = vote.voted_for;
-                state.vote_committed = vote.committed;
-            }
-            Ok(Control::Truncate(truncate)) => {
-                let state = &mut self.states[truncate.shard.0 as usize];
-                state.appended_index = state.appended_index.min(truncate.index_start - 1);
-                for segment in self.segments.iter().chain([segment]) {
-                    segment.truncate(truncate.shard, truncate.index_start);
-                }
-            }
-            Ok(Control::Purge(purge)) => {
-                let start = &mut self.log_starts[purge.shard.0 as usize];
-                *start = Some(start.unwrap_or(0).max(purge.index_end));
-            }
-            Ok(Control::DurableMark(_) | Control::SegmentEnd(_)) => {}
-            Err(robustmq_record::FrameFault::Newer { version }) => {
-                return Err(OpenError::Newer {
-                    segment: segment.id,
-                    version,
-                });
-            }
-            Err(fault) => {
-                tracing::warn!(segment = segment.id.0, position = frame.position, %fault, "a control frame cannot be understood");
-            }
-        }
-        Ok(())
-    }
-
-    fn take_start(&mut self, states: &[ShardState], config: &LogConfig) -> Result<(), OpenError> {
-        for stored in states {
-            let Some(state) = self.states.get_mut(stored.shard.0 as usize) else {
-                return Err(OpenError::Shards {
-                    shard: stored.shard,
-                    configured: config.shards,
-                });
-            };
-            if stored.appended_index >= state.appended_index {
-                *state = *stored;
-                state.commit_index = stored.appended_index;
-            }
-        }
-        Ok(())
-    }
-
-    fn take_end(
-        &mut self,
-        opening: &Opening,
-        end: &ScanEnd,
-        empty: bool,
-        is_last: bool,
-    ) -> std::io::Result<()> {
-        if end.tail == Tail::Torn {
-            let bytes = end.dirty_end - end.position;
-            self.report.torn_bytes += bytes;
+        if start.node_id != config.node_id && start.node_id != NodeId(0) {
             tracing::warn!(
-                segment = opening.id.0,
-                position = end.position,
-                bytes,
-                "the end of the log was written but never synced; it is cut off (nothing in it was acknowledged)"
+                found = start.node_id.0,
+                configured = config.node_id.0,
+                "the log was written by a node of another id"
             );
         }
-        if !empty {
-            self.lsn_next = end.lsn_next;
-        }
-        if !is_last || empty {
-            return Ok(());
-        }
-        let mut position = end.position;
-        let zeros = vec![0u8; ZERO_CHUNK.min(end.dirty_end - end.position) as usize];
-        while position < end.dirty_end {
-            let count = (end.dirty_end - position).min(ZERO_CHUNK);
-            opening.file.write_at(&zeros[..count as usize], position)?;
-            position += count;
-        }
-        if end.dirty_end > end.position {
-            opening.file.sync_data()?;
-        }
-        self.position = (end.tail != Tail::Sealed).then_some(end.position);
-        Ok(())
     }
+    Ok(())
+}
 
-    fn finish(self, segment_next: SegmentId, spares: Vec<String>) -> Recovered {
-        let starts = self.log_starts.iter().zip(&self.states);
-        let log_starts = starts
-            .map(|(start, state)| start.unwrap_or(state.appended_index + 1))
-            .collect();
-        let last_is_open = self
-            .segments
-            .last()
-            .is_some_and(|last| !last.summary().sealed);
-        Recovered {
-            log_starts,
-            resume: Resume {
-                position: self.position.filter(|_| last_is_open),
-                lsn_next: self.lsn_next,
-                segment_lsn_start: self.segment_lsn_start,
-                segment_next,
-                shards: self.states,
+/// The segments that are not read through, oldest first. `next` is the segment
+/// behind them.
+fn sealed_segments(
+    disk: &dyn Disk,
+    config: &LogConfig,
+    sealed: Vec<Found>,
+    next: Option<&Arc<Segment>>,
+) -> Result<Vec<Arc<Segment>>, OpenError> {
+    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(sealed.len());
+    for found in sealed.into_iter().rev() {
+        let next = segments.last().or(next);
+        let info = match found.start {
+            Some((lsn, start)) => SegmentInfo {
+                id: found.id,
+                lsn_start: lsn,
+                compacted: start.compacted,
+                len: found.len,
+                starts: start
+                    .shards
+                    .iter()
+                    .map(|state| state.appended_index + 1)
+                    .collect(),
             },
-            segments: self.segments,
-            spares,
-            report: self.report,
-        }
+            None => match scan::describe(disk, config, &found, next)? {
+                Some(info) => info,
+                // Never written to: its number was given, and then the next.
+                None => continue,
+            },
+        };
+        segments.push(Segment::new(info, None));
     }
+    segments.reverse();
+    Ok(segments)
+}
+
+/// Files with a segment's name that hold nothing may be written to next; their
+/// leftovers go first.
+fn make_ready(
+    unused: Vec<Unused>,
+    config: &LogConfig,
+    disk: &dyn Disk,
+) -> Result<VecDeque<Prepared>, OpenError> {
+    let mut ready = VecDeque::new();
+    for unused in unused {
+        let found = unused.found;
+        let name = file_names::segment(found.id);
+        let failed = || OpenError::io(format!("preparing {name}"));
+        if !unused.is_newest || found.len != config.segment_bytes {
+            disk.remove(&name).map_err(failed())?;
+            disk.sync_dir().map_err(failed())?;
+            continue;
+        }
+        if unused.dirty_end > 0 {
+            scan::wipe(&*found.file, 0, unused.dirty_end).map_err(failed())?;
+        }
+        ready.push_back(Prepared {
+            id: found.id,
+            file: found.file,
+            len: found.len,
+        });
+    }
+    Ok(ready)
 }

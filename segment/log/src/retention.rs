@@ -1,36 +1,52 @@
 //! What is kept, and the removal of what nothing needs any more.
 //!
-//! A segment goes when every record in it is beyond its topic's bounds. Before
-//! it goes, live state is carried forward ([`CarryForward`]), so that nothing
-//! depends on it. Segments are removed oldest first.
+//! Policies give topics bounds of time, bytes and records. The oldest segments
+//! go when everything in them is beyond its bounds; one that few records keep
+//! alive is rewritten with only those ([`compact`]), and the next is looked at.
 //!
-//! **Not here**: expiry of single messages (the sender's).
+//! **Invariants**
+//! 1. Before anything goes, what is live of it has been carried forward
+//!    ([`CarryForward`]): retained messages, sessions, whatever views need.
+//! 2. Segments go oldest first, each durably before the next, so that a crash
+//!    leaves no hole.
+//! 3. State records are removed only from the front of the log: never a later
+//!    one while an earlier one stays.
+//!
+//! **Not here**: Message Expiry Intervals of single messages (whoever sends).
 
+mod compact;
+mod shares;
+
+use std::io;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use parking_lot::Mutex;
 use robustmq_protocol::topic;
-use robustmq_record::{KIND_MESSAGE, Offset, ShardId};
+use robustmq_record::{Offset, ShardId};
 
+use crate::disk_log::DiskLog;
 use crate::error::ReadError;
-use crate::segment::{Segment, segment_name};
-use crate::shared::Shared;
-use crate::spare::Spares;
+use crate::file_names;
+use crate::indexes;
+use crate::segment::Segment;
+use crate::state::{LogCounters, LogState};
+use crate::supply::Supply;
+use shares::Share;
+pub(crate) use shares::Shares;
 
-/// How much is kept; none is no bound. A record is kept while it is within all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How much is kept; none is no bound. A record goes when it is beyond any of
+/// them, as far as segments allow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RetentionBounds {
-    /// Milliseconds.
+    /// Milliseconds since the record's timestamp.
     pub time_ms: Option<u64>,
-    /// Bytes of payloads and names, over all topics of the policy.
+    /// Bytes of payloads and properties, over all topics of the policy.
     pub bytes: Option<u64>,
     /// Records, over all topics of the policy.
     pub records: Option<u64>,
 }
 
 /// Bounds by topic filter: the first filter that matches a topic decides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RetentionPolicies {
     /// Filters with their bounds, in order.
     pub by_filter: Vec<(String, RetentionBounds)>,
@@ -40,27 +56,33 @@ pub struct RetentionPolicies {
 
 impl RetentionPolicies {
     fn number(&self, topic: &str) -> usize {
-        self.by_filter
-            .iter()
-            .position(|(filter, _)| topic::matches(filter, topic))
-            .unwrap_or(self.by_filter.len())
+        let mut filters = self.by_filter.iter();
+        let place = filters.position(|(filter, _)| topic::matches(filter, topic));
+        place.unwrap_or(self.by_filter.len())
     }
 
     fn bounds(&self, number: usize) -> &RetentionBounds {
-        self.by_filter
-            .get(number)
-            .map_or(&self.default, |(_, bounds)| bounds)
+        let by_filter = self.by_filter.get(number);
+        by_filter.map_or(&self.default, |(_, bounds)| bounds)
     }
 
     fn count(&self) -> usize {
         self.by_filter.len() + 1
     }
+
+    /// Whether it matters how much newer segments hold.
+    fn counts_newer(&self) -> bool {
+        let all = (0..self.count()).map(|number| self.bounds(number));
+        all.into_iter()
+            .any(|bounds| bounds.bytes.is_some() || bounds.records.is_some())
+    }
 }
 
 /// Makes live state independent of what is about to be removed.
 pub trait CarryForward: Send + Sync {
-    /// Everything live that depends on offsets of `shard` before `end` has been
-    /// appended again when this returns true; false keeps the segment.
+    /// Appends again everything live of `shard` that rests on records before
+    /// `end`, and returns true when that is durable; false keeps the segment.
+    /// Called on the thread of [`DiskLog::retire`]; may wait for appends.
     fn carry_forward(&self, shard: ShardId, end: Offset) -> bool;
 }
 
@@ -69,162 +91,176 @@ pub trait CarryForward: Send + Sync {
 pub struct RetentionReport {
     /// Segments removed.
     pub segments: u64,
-    /// Records in them.
+    /// Segments rewritten with only what is live.
+    pub segments_compacted: u64,
+    /// Records removed.
     pub records: u64,
-    /// Bytes of their files' frames.
+    /// Bytes given back.
     pub bytes: u64,
 }
 
-/// What one policy's topics hold in one segment.
-#[derive(Clone, Copy, Debug, Default)]
-struct Share {
-    records: u64,
-    bytes: u64,
-    timestamp_ms_max: u64,
-}
-
-/// One look.
-pub(crate) struct Retirement<'a> {
-    shared: &'a Arc<Shared>,
-    spares: &'a Mutex<Spares>,
-    policies: &'a RetentionPolicies,
-    now_ms: u64,
-}
-
-impl<'a> Retirement<'a> {
-    pub(crate) fn new(
-        shared: &'a Arc<Shared>,
-        spares: &'a Mutex<Spares>,
-        policies: &'a RetentionPolicies,
+impl DiskLog {
+    /// Removes the oldest segments that nothing needs any more, and rewrites
+    /// those of which little is needed. Blocks on the disk; one call at a time,
+    /// further ones wait.
+    ///
+    /// # Errors
+    /// When a segment cannot be read or removed; what was removed before stays
+    /// removed.
+    pub fn retire(
+        &self,
+        policies: &RetentionPolicies,
         now_ms: u64,
-    ) -> Self {
-        Self {
-            shared,
-            spares,
+        carry: &dyn CarryForward,
+    ) -> Result<RetentionReport, ReadError> {
+        let _retiring = self.retiring.lock();
+        let retirement = Retirement {
+            state: &self.state,
+            supply: &self.supply,
             policies,
             now_ms,
-        }
-    }
-
-    pub(crate) fn run(&self, carry: &dyn CarryForward) -> Result<RetentionReport, ReadError> {
-        let mut report = RetentionReport::default();
-        let segments = self.shared.snapshot();
-        let Some((_, sealed)) = segments.split_last() else {
-            return Ok(report);
+            carry,
         };
-        if sealed.is_empty() || !self.may_remove(&sealed[0]) {
-            return Ok(report);
-        }
-        // Newest first: what later segments hold counts against the bounds.
-        let mut shares: Vec<Vec<Share>> = Vec::with_capacity(sealed.len());
-        for segment in sealed {
-            shares.push(self.shares(segment)?);
-        }
-        let mut after = vec![Share::default(); self.policies.count()];
-        let mut removable = vec![false; sealed.len()];
-        for (place, held) in shares.iter().enumerate().rev() {
-            removable[place] = held.iter().enumerate().all(|(number, share)| {
-                share.records == 0 || self.is_beyond(number, share, &after[number])
-            });
-            for (total, share) in after.iter_mut().zip(held) {
-                total.records += share.records;
-                total.bytes += share.bytes;
+        retirement.run()
+    }
+}
+
+/// One look at the segments.
+pub(crate) struct Retirement<'a> {
+    pub(crate) state: &'a LogState,
+    pub(crate) supply: &'a Supply,
+    pub(crate) policies: &'a RetentionPolicies,
+    pub(crate) now_ms: u64,
+    pub(crate) carry: &'a dyn CarryForward,
+}
+
+/// What is to become of a segment.
+enum Verdict {
+    Remove,
+    Compact,
+    Keep,
+}
+
+impl Retirement<'_> {
+    pub(crate) fn run(&self) -> Result<RetentionReport, ReadError> {
+        let mut report = RetentionReport::default();
+        let catalog = self.state.catalog();
+        let segments = catalog.segments();
+        // What newer segments hold of each policy, per segment.
+        let mut newer = vec![vec![Share::default(); self.policies.count() + 1]; segments.len()];
+        if self.policies.counts_newer() {
+            for place in (1..segments.len().saturating_sub(1)).rev() {
+                let shares = self.shares(&segments[place])?;
+                newer[place - 1] = newer[place].clone();
+                let totals = newer[place - 1].iter_mut().zip(&shares);
+                totals.for_each(|(total, share)| total.add(share));
             }
         }
-        for (segment, _) in sealed
-            .iter()
-            .zip(removable)
-            .take_while(|(_, removable)| *removable)
-        {
-            if !self.remove(segment, carry)? {
+        for (pair, newer) in segments.windows(2).zip(&newer) {
+            let (segment, next) = (&pair[0], &pair[1]);
+            let shares = self.shares(segment)?;
+            let alive = |number: usize| !self.is_beyond(number, &shares[number], &newer[number]);
+            let verdict = verdict(&shares, alive);
+            if matches!(verdict, Verdict::Keep) || !self.may_go(segment, next) {
                 break;
             }
-            let summary = segment.summary();
-            report.segments += 1;
-            report.records += summary.records;
-            report.bytes += summary.bytes;
+            let live: Vec<bool> = (0..shares.len()).map(alive).collect();
+            let failed = |source| ReadError::Io {
+                file: file_names::segment(segment.id()),
+                source,
+            };
+            let removed = match verdict {
+                Verdict::Remove => {
+                    self.remove(segment, next).map_err(failed)?;
+                    report.segments += 1;
+                    Removed {
+                        records: shares.iter().map(|share| share.records).sum(),
+                        bytes: segment.info.len,
+                    }
+                }
+                _ => {
+                    let removed = self.compact(segment, &live).map_err(failed)?;
+                    report.segments_compacted += 1;
+                    removed
+                }
+            };
+            report.records += removed.records;
+            report.bytes += removed.bytes;
         }
         Ok(report)
     }
 
-    /// A cheap look that spares reading segments while nothing can go.
-    fn may_remove(&self, oldest: &Segment) -> bool {
-        let bounded = |bounds: &RetentionBounds| bounds.bytes.is_some() || bounds.records.is_some();
-        let all = (0..self.policies.count()).map(|number| self.policies.bounds(number));
-        let age_ms = self
-            .now_ms
-            .saturating_sub(oldest.summary().timestamp_ms_max);
-        all.into_iter()
-            .any(|bounds| bounded(bounds) || bounds.time_ms.is_some_and(|time_ms| age_ms > time_ms))
-    }
-
-    fn is_beyond(&self, number: usize, share: &Share, after: &Share) -> bool {
+    fn is_beyond(&self, number: usize, share: &Share, newer: &Share) -> bool {
         let bounds = self.policies.bounds(number);
         let age_ms = self.now_ms.saturating_sub(share.timestamp_ms_max);
         bounds.time_ms.is_some_and(|time_ms| age_ms > time_ms)
-            || bounds.bytes.is_some_and(|bytes| after.bytes >= bytes)
+            || bounds.bytes.is_some_and(|bytes| newer.bytes >= bytes)
             || bounds
                 .records
-                .is_some_and(|records| after.records >= records)
+                .is_some_and(|records| newer.records >= records)
     }
 
-    fn shares(&self, segment: &Segment) -> Result<Vec<Share>, ReadError> {
-        let mut shares = vec![Share::default(); self.policies.count()];
-        let mut numbers: HashMap<String, usize> = HashMap::new();
-        for (_, entry) in segment.entries() {
-            let batch = match segment.read(&entry) {
-                Ok(batch) => batch,
-                // Nobody can read it any more: it keeps nothing alive.
-                Err(ReadError::Damaged { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            for record in batch
-                .records()
-                .filter(|record| record.kind() == KIND_MESSAGE)
-            {
-                let topic = record.topic();
-                let number = match numbers.get(topic) {
-                    Some(number) => *number,
-                    None => {
-                        let number = self.policies.number(topic);
-                        numbers.insert(topic.to_owned(), number);
-                        number
-                    }
-                };
-                let share = &mut shares[number];
-                share.records += 1;
-                share.bytes += (topic.len() + record.payload().len()) as u64;
-                share.timestamp_ms_max = share.timestamp_ms_max.max(record.timestamp_ms());
-            }
-        }
-        Ok(shares)
+    /// Everything in the segment is committed, and what is live of it has been
+    /// carried forward.
+    fn may_go(&self, segment: &Segment, next: &Segment) -> bool {
+        let shards = (0..self.state.config.shards).map(ShardId);
+        let ends = shards.map(|shard| (shard, next.info.starts[shard.0 as usize]));
+        let starts = |shard: ShardId| segment.info.starts[shard.0 as usize];
+        let touched: Vec<(ShardId, u64)> =
+            ends.filter(|(shard, end)| starts(*shard) < *end).collect();
+        touched
+            .iter()
+            .all(|(shard, end)| *end <= self.state.position(*shard).visible_end())
+            && touched
+                .iter()
+                .all(|(shard, end)| self.carry.carry_forward(*shard, Offset::new(*end, 0)))
     }
 
-    fn remove(&self, segment: &Arc<Segment>, carry: &dyn CarryForward) -> Result<bool, ReadError> {
-        let shards = (0..self.shared.config.shards).map(ShardId);
-        let ranges: Vec<(ShardId, u64)> = shards
-            .filter_map(|shard| segment.range(shard).map(|(_, last)| (shard, last + 1)))
-            .collect();
-        for (shard, end) in &ranges {
-            if !carry.carry_forward(*shard, Offset::new(*end, 0)) {
-                return Ok(false);
-            }
+    fn remove(&self, segment: &Arc<Segment>, next: &Segment) -> io::Result<()> {
+        for shard in (0..self.state.config.shards).map(ShardId) {
+            let start = next.info.starts[shard.0 as usize];
+            self.state.change_position(shard, |position| {
+                position.log_start = position.log_start.max(start);
+                position.local_start = position.local_start.max(start);
+            });
         }
-        for (shard, end) in ranges {
-            self.shared.shard(shard).set_log_start(end);
-        }
-        self.shared
-            .segments
-            .write()
-            .retain(|held| held.id != segment.id);
-        let failed = |source| ReadError::Io {
-            segment: segment.id,
-            source,
-        };
-        self.spares
-            .lock()
-            .recycle(&segment_name(segment.id))
-            .map_err(failed)?;
-        Ok(true)
+        let id = segment.id();
+        self.state
+            .change_catalog(|segments| segments.retain(|kept| kept.id() != id));
+        segment.retire();
+        // Whoever is building the index is let finish first.
+        let _loading = segment.loading.lock();
+        indexes::remove(&*self.state.disk, id)?;
+        self.supply.recycle(id, segment.info.len)?;
+        LogCounters::add(&self.state.counters.segments_removed, 1);
+        Ok(())
     }
 }
+
+/// What was taken out of the log.
+pub(crate) struct Removed {
+    records: u64,
+    bytes: u64,
+}
+
+/// A segment of which nothing is live goes; one of which at most half is live
+/// is rewritten. The last share is that of state records, which never keep a
+/// segment alive.
+fn verdict(shares: &[Share], alive: impl Fn(usize) -> bool) -> Verdict {
+    let (mut live, mut total) = (0, 0);
+    for (number, share) in shares.iter().enumerate() {
+        total += share.records;
+        let is_state = number + 1 == shares.len();
+        if !is_state && share.records > 0 && alive(number) {
+            live += share.records;
+        }
+    }
+    match live {
+        0 => Verdict::Remove,
+        live if live * 2 <= total => Verdict::Compact,
+        _ => Verdict::Keep,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,171 +1,139 @@
-//! One segment file and the table of the batches in it.
+//! A segment as the running log knows it.
+//!
+//! **Invariants**
+//! 1. Entries of a shard are in index order, each index at most once.
+//! 2. Until the index file is durable the tables stay in memory; afterwards
+//!    the index is read when it is needed.
+//! 3. A segment whose file went into other hands is marked `retired` before
+//!    that happens: whoever then reads bytes that do not verify looks again.
 
-use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use parking_lot::RwLock;
-use robustmq_record::{
-    Batch, FrameHeader, HEADER_LEN, SegmentId, ShardId, parse_header, read_batch,
-};
+use parking_lot::{Mutex, RwLock};
+use robustmq_record::{BatchEntry, Lsn, SegmentId, SegmentIndex, ShardId};
 
 use crate::disk::DiskFile;
-use crate::error::ReadError;
+use crate::retention::Shares;
 
-/// Where a batch lies.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub(crate) index: u64,
-    pub(crate) position: u64,
-    pub(crate) frame_bytes: u32,
-    pub(crate) has_state: bool,
-}
-
-/// What is known of a segment as a whole.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Summary {
-    /// Bytes of frames.
-    pub(crate) bytes: u64,
-    /// Records in its batches.
-    pub(crate) records: u64,
-    /// The latest timestamp of a batch.
-    pub(crate) timestamp_ms_max: u64,
-    /// Nothing will be appended any more.
-    pub(crate) sealed: bool,
-}
-
+/// Where the batches of each shard are.
 #[derive(Debug, Default)]
-struct Tables {
-    shards: Vec<Vec<Entry>>,
-    summary: Summary,
+pub(crate) struct Tables {
+    shards: Vec<Vec<BatchEntry>>,
 }
 
-/// A segment.
-#[derive(Debug)]
-pub(crate) struct Segment {
+impl Tables {
+    pub(crate) fn new(shards: u32) -> Self {
+        Self {
+            shards: (0..shards).map(|_| Vec::new()).collect(),
+        }
+    }
+
+    pub(crate) fn shard(&self, shard: ShardId) -> &[BatchEntry] {
+        &self.shards[shard.0 as usize]
+    }
+
+    /// Adds an entry and gives it its ordinal.
+    pub(crate) fn push(&mut self, shard: ShardId, mut entry: BatchEntry) {
+        let entries = &mut self.shards[shard.0 as usize];
+        assert!(
+            entries.last().is_none_or(|last| last.index < entry.index),
+            "entries come in index order"
+        );
+        entry.ordinal = entries.len() as u32;
+        entries.push(entry);
+    }
+
+    pub(crate) fn truncate(&mut self, shard: ShardId, index_start: u64) {
+        let entries = &mut self.shards[shard.0 as usize];
+        let keep = entries.partition_point(|entry| entry.index < index_start);
+        entries.truncate(keep);
+    }
+}
+
+/// Where a sealed segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentBounds {
+    pub(crate) position_end: u64,
+    pub(crate) lsn_end: Lsn,
+}
+
+/// What distinguishes a segment; see [`Segment`].
+pub(crate) struct SegmentInfo {
     pub(crate) id: SegmentId,
-    pub(crate) file: Arc<dyn DiskFile>,
-    tables: RwLock<Tables>,
+    pub(crate) lsn_start: Lsn,
+    pub(crate) compacted: bool,
+    /// Bytes of the file.
+    pub(crate) len: u64,
+    /// Per shard the first index that can be in here.
+    pub(crate) starts: Box<[u64]>,
 }
 
-/// The file name of a segment.
-pub(crate) fn segment_name(id: SegmentId) -> String {
-    format!("{:016x}.seg", id.0)
-}
-
-/// The segment a file name stands for.
-pub(crate) fn parse_segment_name(name: &str) -> Option<SegmentId> {
-    let hex = name.strip_suffix(".seg")?;
-    (hex.len() == 16)
-        .then(|| u64::from_str_radix(hex, 16).ok().map(SegmentId))
-        .flatten()
+/// A segment as the running log knows it.
+pub(crate) struct Segment {
+    pub(crate) info: SegmentInfo,
+    retired: AtomicBool,
+    /// The batches while no index file says them.
+    pub(crate) tables: RwLock<Option<Tables>>,
+    /// Where the segment ends, once it is sealed and somebody found out.
+    pub(crate) bounds: Mutex<Option<SegmentBounds>>,
+    /// Kept open while there is room among the open files.
+    pub(crate) file: Mutex<Option<Arc<dyn DiskFile>>>,
+    /// Kept in memory while there is room in the index cache.
+    pub(crate) index: Mutex<Option<SegmentIndex>>,
+    /// Held while the index is read, built or removed.
+    pub(crate) loading: Mutex<()>,
+    /// What each retention policy's topics hold, once that was asked.
+    pub(crate) shares: Mutex<Option<Shares>>,
+    /// The file and index of a segment whose name belongs to a rewritten one.
+    pinned: OnceLock<(Arc<dyn DiskFile>, SegmentIndex)>,
 }
 
 impl Segment {
-    pub(crate) fn new(id: SegmentId, file: Arc<dyn DiskFile>, shards: u32) -> Self {
-        let tables = Tables {
-            shards: vec![Vec::new(); shards as usize],
-            ..Tables::default()
-        };
-        Self {
-            id,
-            file,
+    pub(crate) fn new(info: SegmentInfo, tables: Option<Tables>) -> Arc<Self> {
+        Arc::new(Self {
+            info,
+            retired: AtomicBool::new(false),
             tables: RwLock::new(tables),
-        }
+            bounds: Mutex::new(None),
+            file: Mutex::new(None),
+            index: Mutex::new(None),
+            loading: Mutex::new(()),
+            shares: Mutex::new(None),
+            pinned: OnceLock::new(),
+        })
     }
 
-    /// Adds the next batch of its shard.
-    pub(crate) fn add(&self, header: &FrameHeader, position: u64, timestamp_ms: u64) {
-        let fields = &header.fields;
-        let mut guard = self.tables.write();
-        let tables = &mut *guard;
-        let entries = &mut tables.shards[fields.shard.0 as usize];
-        // An entry written again replaces those a truncation has voided.
-        while entries
-            .last()
-            .is_some_and(|last| last.index >= fields.index)
-        {
-            entries.pop();
-        }
-        entries.push(Entry {
-            index: fields.index,
-            position,
-            frame_bytes: header.frame_len() as u32,
-            has_state: fields.flags.has_state,
-        });
-        tables.summary.records += u64::from(fields.count);
-        tables.summary.timestamp_ms_max = tables.summary.timestamp_ms_max.max(timestamp_ms);
+    pub(crate) fn id(&self) -> SegmentId {
+        self.info.id
     }
 
-    /// Forgets a shard's batches from `index` on.
-    pub(crate) fn truncate(&self, shard: ShardId, index: u64) {
-        self.tables.write().shards[shard.0 as usize].retain(|entry| entry.index < index);
+    /// Keeps file and index for those who hold this segment, since the names
+    /// will belong to a rewritten one.
+    pub(crate) fn pin(&self, file: Arc<dyn DiskFile>, index: SegmentIndex) {
+        // Only a segment in the catalog is rewritten, and it leaves it then;
+        // after a failure the first pin is as good.
+        let _ = self.pinned.set((file, index));
     }
 
-    pub(crate) fn set_end(&self, bytes: u64, sealed: bool) {
-        let mut tables = self.tables.write();
-        tables.summary.bytes = bytes;
-        tables.summary.sealed = sealed;
+    pub(crate) fn pinned(&self) -> Option<&(Arc<dyn DiskFile>, SegmentIndex)> {
+        self.pinned.get()
     }
 
-    pub(crate) fn summary(&self) -> Summary {
-        self.tables.read().summary
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
     }
 
-    /// The first batch of a shard at or after `index` (with state, if asked).
-    pub(crate) fn entry_from(&self, shard: ShardId, index: u64, state_only: bool) -> Option<Entry> {
-        let tables = self.tables.read();
-        let entries = tables.shards.get(shard.0 as usize)?;
-        let start = entries.partition_point(|entry| entry.index < index);
-        entries[start..]
-            .iter()
-            .find(|entry| entry.has_state || !state_only)
-            .copied()
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
     }
+}
 
-    /// First and last index of a shard in this segment.
-    pub(crate) fn range(&self, shard: ShardId) -> Option<(u64, u64)> {
-        let tables = self.tables.read();
-        let entries = tables.shards.get(shard.0 as usize)?;
-        Some((entries.first()?.index, entries.last()?.index))
-    }
-
-    /// All batches of all shards.
-    pub(crate) fn entries(&self) -> Vec<(ShardId, Entry)> {
-        let tables = self.tables.read();
-        let of_shard = |(shard, entries): (usize, &Vec<Entry>)| {
-            entries
-                .iter()
-                .map(move |entry| (ShardId(shard as u32), *entry))
-                .collect::<Vec<_>>()
-        };
-        tables
-            .shards
-            .iter()
-            .enumerate()
-            .flat_map(of_shard)
-            .collect()
-    }
-
-    /// Reads and verifies a batch.
-    pub(crate) fn read(&self, entry: &Entry) -> Result<Batch, ReadError> {
-        let failed = |source: io::Error| ReadError::Io {
-            segment: self.id,
-            source,
-        };
-        let damaged = |fault| ReadError::Damaged {
-            segment: self.id,
-            position: entry.position,
-            fault,
-        };
-        let mut bytes = vec![0u8; entry.frame_bytes as usize];
-        let count = self
-            .file
-            .read_at(&mut bytes, entry.position)
-            .map_err(failed)?;
-        bytes.truncate(count);
-        let header = parse_header(&bytes, self.id).map_err(damaged)?;
-        let body = bytes.get(HEADER_LEN..).unwrap_or(&[]);
-        let batch = read_batch(&header, body, self.id).map_err(damaged)?;
-        Ok(batch)
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment")
+            .field("id", &self.info.id)
+            .field("lsn_start", &self.info.lsn_start)
+            .finish_non_exhaustive()
     }
 }

@@ -1,427 +1,475 @@
-//! The one thread that writes: gather, write once, sync once, complete in order.
+//! The one that writes: gather, write once, sync once, complete in order.
 //!
-//! There is no timer in the way of a batch: while one round syncs, the next
+//! There is no timer in the way of a batch: while one round is synced, the next
 //! one gathers at its source.
 //!
 //! **Invariants**
-//! 1. Indexes and log sequence numbers are given out when a frame is encoded
-//!    into a round that will be written; a batch refused for lack of room uses
-//!    none.
-//! 2. After a failed write or sync nothing more is written, and every batch
-//!    that was not completed gets an error.
+//! 1. A batch is reported as stored only by [`Writer::complete`], after the
+//!    sync that covers it has returned.
+//! 2. Indexes and log sequence numbers are given when a frame is placed; when
+//!    its write finds no room they are taken back and given again.
+//! 3. What a write without room has left behind is zeroed and synced before
+//!    anything else is written: a refused batch never comes back.
+//! 4. After a failed write or sync nothing is written any more, and everybody
+//!    who waits gets an error.
+//! 5. A segment is sealed, and that is synced, before the next one is written.
+//!
+//! **Not here**: the thread and its sleep (`disk_log`), making files (`supply`).
+
+mod commands;
+mod part;
+mod roll;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use robustmq_record::{
-    Batch, BodyEncoder, Control, DurableMark, FrameFields, FrameHeader, FrameStamp, HEADER_LEN,
-    Lsn, SegmentEnd, SegmentId, SegmentStart, ShardId, ShardState, encode_frame,
+    Batch, BatchEntry, BodyEncoder, Control, DurableMark, FRAME_ALIGN, FrameFields, FrameStamp,
+    HEADER_LEN, Lsn, ShardId, Term, encode_frame,
 };
 
+use crate::config::{CommitRule, Durability};
+use crate::disk::{DiskFile, is_disk_full, write_zeros};
 use crate::error::{AppendError, FatalLogError};
-use crate::segment::{Segment, segment_name};
-use crate::shared::Shared;
-use crate::source::{BatchSource, CommitSink, Completion, TakenBatch};
-use crate::spare::Spares;
+use crate::inbox::Inbox;
+use crate::segment::Segment;
+use crate::shard_log::{BatchCompletion, BatchSource, CommitSink, TakenBatch};
+use crate::state::{LogCounters, LogState, ShardCell};
+use crate::supply::Supply;
+use part::{Part, Placed};
+pub(crate) use roll::{Chore, Sealed, begin};
 
-/// Room kept at the end of a segment for the frame that seals it.
-const SEAL_BYTES: u64 = 4096;
+/// Capacity of the write buffer that is kept from round to round.
+const BUFFER_KEEP_MAX: usize = 16 << 20;
 
-/// Quiet time after which the end of what is synced is written down, so that
-/// damage to the last frames is not taken for a torn write.
-const IDLE_MARK: Duration = Duration::from_millis(20);
+/// Rounds at the end for sources that do not stop giving.
+const FINISH_ROUNDS_MAX: usize = 64;
 
-/// Capacity of the round buffer that is kept.
-const BUFFER_KEEP_MAX: usize = 4 << 20;
-
-/// Wakes the writer: one bit per shard.
-#[derive(Default)]
-pub(crate) struct Bell {
-    shards: AtomicU64,
-    sleeping: AtomicBool,
-    stopped: AtomicBool,
-    lock: Mutex<()>,
-    rung: Condvar,
+/// The segment that is written to.
+pub(crate) struct Active {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Where the next write goes.
+    pub(crate) position: u64,
 }
 
-impl Bell {
-    pub(crate) fn ring(&self, shard: ShardId) {
-        let before = self.shards.fetch_or(1 << shard.0, Ordering::SeqCst);
-        if before & (1 << shard.0) == 0 && self.sleeping.load(Ordering::SeqCst) {
-            let _guard = self.lock.lock();
-            self.rung.notify_one();
-        }
-    }
-
-    pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        let _guard = self.lock.lock();
-        self.rung.notify_one();
-    }
-
-    /// Shards that rang since the last call; waits up to `patience` for one.
-    fn answer(&self, patience: Option<Duration>) -> Answer {
-        let mut guard = self.lock.lock();
-        loop {
-            self.sleeping.store(true, Ordering::SeqCst);
-            let shards = self.shards.swap(0, Ordering::SeqCst);
-            let stopped = self.stopped.load(Ordering::SeqCst);
-            if shards != 0 || stopped {
-                self.sleeping.store(false, Ordering::SeqCst);
-                return Answer::Shards { shards, stopped };
-            }
-            match patience {
-                None => self.rung.wait(&mut guard),
-                Some(patience) => {
-                    if self.rung.wait_for(&mut guard, patience).timed_out() {
-                        let shards = self.shards.swap(0, Ordering::SeqCst);
-                        self.sleeping.store(false, Ordering::SeqCst);
-                        let stopped = self.stopped.load(Ordering::SeqCst);
-                        if shards == 0 && !stopped {
-                            return Answer::Quiet;
-                        }
-                        return Answer::Shards { shards, stopped };
-                    }
-                }
-            }
-        }
-    }
-}
-
-enum Answer {
-    Shards { shards: u64, stopped: bool },
-    Quiet,
-}
-
-struct Written {
-    batch: Arc<Batch>,
-    header: FrameHeader,
-    position: u64,
-    completion: Completion,
-}
-
-/// Where the writer goes on after recovery.
-pub(crate) struct Resume {
-    /// Position in the last segment; none if a new one must be started.
-    pub(crate) position: Option<u64>,
+/// What the writer starts with.
+pub(crate) struct WriterSetup {
+    pub(crate) state: Arc<LogState>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) supply: Arc<Supply>,
+    pub(crate) sealed: Arc<Sealed>,
+    pub(crate) source: Arc<dyn BatchSource>,
+    pub(crate) sink: Arc<dyn CommitSink>,
+    pub(crate) active: Active,
+    /// The number of the next frame; all before are durable.
     pub(crate) lsn_next: Lsn,
-    /// Number of the first frame of the last segment.
-    pub(crate) segment_lsn_start: Lsn,
-    pub(crate) segment_next: SegmentId,
-    pub(crate) shards: Vec<ShardState>,
 }
 
 pub(crate) struct Writer {
-    shared: Arc<Shared>,
+    state: Arc<LogState>,
+    inbox: Arc<Inbox>,
+    supply: Arc<Supply>,
+    sealed: Arc<Sealed>,
     source: Arc<dyn BatchSource>,
     sink: Arc<dyn CommitSink>,
-    spares: Arc<Mutex<Spares>>,
     encoder: BodyEncoder,
-    active: Option<Arc<Segment>>,
-    position: u64,
-    segment_next: SegmentId,
+    active: Active,
     lsn_next: Lsn,
-    segment_lsn_start: Lsn,
+    /// Everything up to and including this number is synced.
     durable_lsn: Lsn,
-    marked_lsn: Lsn,
-    buffer: Vec<u8>,
-    round: Vec<Written>,
-    states: Vec<ShardState>,
-    poisoned: Option<FatalLogError>,
+    /// The last frame written was a mark.
+    marked: bool,
+    part: Part,
+    /// Bytes from the active position up to here may hold refused frames.
+    dirty_end: u64,
+    last_write: Duration,
+    last_sync: Duration,
+    woken: Vec<ShardId>,
+    /// Which shard is served first; turns, so that none starves.
+    turn: usize,
 }
 
 impl Writer {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        source: Arc<dyn BatchSource>,
-        sink: Arc<dyn CommitSink>,
-        spares: Arc<Mutex<Spares>>,
-        resume: Resume,
-    ) -> Self {
-        let active = resume
-            .position
-            .and_then(|_| shared.segments.read().last().cloned());
-        let durable_lsn = Lsn(resume.lsn_next.0 - 1);
+    pub(crate) fn new(setup: WriterSetup) -> Self {
+        let now = setup.state.config.clock.monotonic();
         Self {
-            encoder: BodyEncoder::new(shared.config.compression),
-            active,
-            position: resume.position.unwrap_or(0),
-            segment_next: resume.segment_next,
-            lsn_next: resume.lsn_next,
-            segment_lsn_start: resume.segment_lsn_start,
-            durable_lsn,
-            marked_lsn: durable_lsn,
-            buffer: Vec::new(),
-            round: Vec::new(),
-            states: resume.shards,
-            poisoned: None,
-            shared,
-            source,
-            sink,
-            spares,
+            encoder: BodyEncoder::new(setup.state.config.compression),
+            state: setup.state,
+            inbox: setup.inbox,
+            supply: setup.supply,
+            sealed: setup.sealed,
+            source: setup.source,
+            sink: setup.sink,
+            active: setup.active,
+            lsn_next: setup.lsn_next,
+            durable_lsn: Lsn(setup.lsn_next.0 - 1),
+            marked: setup.lsn_next == Lsn(1),
+            part: Part::new(setup.lsn_next),
+            dirty_end: 0,
+            last_write: now,
+            last_sync: now,
+            woken: Vec::new(),
+            turn: 0,
         }
     }
 
-    /// Runs until the bell is stopped and nothing is left at the sources.
-    pub(crate) fn run(mut self, bell: &Bell) {
-        loop {
-            let mark_due = self.marked_lsn < self.durable_lsn && self.poisoned.is_none();
-            match bell.answer(mark_due.then_some(IDLE_MARK)) {
-                Answer::Quiet => self.mark(false),
-                Answer::Shards { shards, stopped } => {
-                    let shards = if stopped { u64::MAX } else { shards };
-                    self.gather_and_commit(shards, bell);
-                    if stopped {
-                        self.mark(true);
-                        return;
-                    }
-                }
-            }
+    /// Does what is waiting; false if there was nothing.
+    pub(crate) fn round(&mut self) -> bool {
+        let commands = self.inbox.take_commands();
+        let mut worked = !commands.is_empty();
+        for command in commands {
+            self.command(command);
         }
-    }
-
-    fn gather_and_commit(&mut self, shards: u64, bell: &Bell) {
-        let round_max = self.shared.config.round_bytes_max;
-        for number in 0..self.shared.config.shards {
-            if shards & (1 << number) == 0 {
+        let mut woken = std::mem::take(&mut self.woken);
+        self.inbox.take_woken(&mut woken);
+        if !woken.is_empty() {
+            self.turn = (self.turn + 1) % woken.len();
+            woken.rotate_left(self.turn);
+        }
+        let mut gathered = 0;
+        for &shard in &woken {
+            if !self.state.has_shard(shard) {
                 continue;
             }
-            let shard = ShardId(number);
-            if self.buffer.len() >= round_max {
-                bell.shards.fetch_or(1 << number, Ordering::SeqCst);
+            if gathered >= self.state.config.round_bytes_max {
+                self.inbox.mark(shard);
                 continue;
             }
-            while let Some(taken) = self.source.take(shard) {
-                self.add(shard, taken);
-                if self.buffer.len() >= round_max {
-                    bell.shards.fetch_or(1 << number, Ordering::SeqCst);
-                    break;
-                }
+            if let Some(taken) = self.source.take(shard) {
+                // There may be more; the next round asks again.
+                self.inbox.mark(shard);
+                gathered += taken.builder.size_bytes();
+                worked = true;
+                self.place_taken(shard, taken);
             }
         }
-        self.commit();
+        self.woken = woken;
+        // A failure has been told to everybody who is concerned.
+        let _ = self.flush();
+        worked
     }
 
-    /// Encodes a batch into the round, starting a new segment if it does not fit.
-    fn add(&mut self, shard: ShardId, taken: TakenBatch) {
+    /// Gives the batch its place, or completes it with the reason why not.
+    fn place_taken(&mut self, shard: ShardId, taken: TakenBatch) {
         let TakenBatch {
             builder,
             completion,
         } = taken;
-        if let Some(error) = &self.poisoned {
-            completion(Err(AppendError::Poisoned(error.clone())));
-            return;
+        if let Some(fatal) = self.state.fatal() {
+            return completion(Err(AppendError::Poisoned(fatal.clone())));
         }
-        let ShardState {
-            appended_index,
-            term,
-            commit_index,
-            ..
-        } = self.states[shard.0 as usize];
-        let index = appended_index + 1;
-        let batch = Arc::new(builder.finish(shard, index, term));
-        let bytes_max = (HEADER_LEN + batch.body().len() + 8) as u64;
-        if !self.fits(bytes_max)
-            && let Err(error) = self.roll(bytes_max)
-        {
-            completion(Err(error));
-            return;
+        if builder.is_empty() {
+            return completion(Err(AppendError::Conflict("the batch holds no record")));
         }
-        let Some(active) = &self.active else {
-            completion(Err(AppendError::DiskFull));
-            return;
-        };
+        let position = self.state.position(shard);
+        let batch = builder.finish(shard, position.appended_end, position.term);
+        let mut completion = Some(completion);
+        if let Err(error) = self.place_batch(Arc::new(batch), &mut completion) {
+            LogCounters::add(&self.state.counters.batches_refused, 1);
+            if let Some(completion) = completion {
+                completion(Err(error));
+            }
+        }
+    }
+
+    /// Encodes a batch that has its index. Takes the completion on success.
+    fn place_batch(
+        &mut self,
+        batch: Arc<Batch>,
+        completion: &mut Option<BatchCompletion>,
+    ) -> Result<(), AppendError> {
+        let shard = batch.shard();
+        // A frame is at most as long as its body uncompressed.
+        self.make_room(frame_len(batch.size_bytes()), true)?;
+        self.begin_segment();
+        let cell = self.state.cell(shard);
+        assert!(
+            cell.position.appended_end == batch.index() && cell.appended_term <= batch.term(),
+            "entries follow each other"
+        );
         let fields = FrameFields {
-            leader: self.shared.config.node_id,
+            leader: self.state.config.node_id,
             lsn: self.lsn_next,
             durable_lsn: self.durable_lsn,
-            commit_hint: commit_index,
+            commit_hint: cell.position.commit_end - 1,
             ..FrameFields::of_batch(&batch)
         };
-        let position = self.position + self.buffer.len() as u64;
+        let position = self.active.position + self.part.buffer.len() as u64;
         let body = self.encoder.encode(batch.body());
-        let header = encode_frame(&fields, body, active.id, &mut self.buffer);
+        let id = self.active.segment.id();
+        let header = encode_frame(&fields, body, id, &mut self.part.buffer);
         self.lsn_next = self.lsn_next.next();
-        let state = &mut self.states[shard.0 as usize];
-        state.appended_index = index;
-        state.appended_term = term;
-        self.shared.shard(shard).set_appended_end(index + 1);
-        self.round.push(Written {
-            batch,
-            header,
-            position,
-            completion,
-        });
-    }
-
-    fn fits(&self, bytes: u64) -> bool {
-        let Some(active) = &self.active else {
-            return false;
-        };
-        let used = self.position + self.buffer.len() as u64;
-        let len = active.file.len().unwrap_or(0);
-        used + bytes + SEAL_BYTES <= len
-    }
-
-    /// Writes and syncs the round, then reports it.
-    fn commit(&mut self) {
-        if self.buffer.is_empty() {
-            return;
-        }
-        let Some(active) = self.active.clone() else {
-            return;
-        };
-        let written = active.file.write_at(&self.buffer, self.position);
-        let result = written
-            .map_err(|error| ("writing the log", error))
-            .and_then(|()| {
-                active
-                    .file
-                    .sync_data()
-                    .map_err(|error| ("syncing the log", error))
+        self.change_cell(shard, |cell| {
+            cell.position.change(|position| {
+                position.appended_end = batch.index() + 1;
+                position.term = position.term.max(batch.term());
             });
-        if let Err((action, error)) = result {
-            self.poison(action, error);
-            return;
-        }
-        self.position += self.buffer.len() as u64;
-        active.set_end(self.position, false);
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_KEEP_MAX);
-        self.durable_lsn = Lsn(self.lsn_next.0 - 1);
-        for done in std::mem::take(&mut self.round) {
-            active.add(&done.header, done.position, done.batch.timestamp_ms_max());
-            let (shard, index) = (done.batch.shard(), done.batch.index());
-            self.states[shard.0 as usize].commit_index = index;
-            self.shared.cache.push(&done.batch);
-            self.shared.shard(shard).set_flushed_end(index + 1);
-            self.sink.committed(Arc::clone(&done.batch));
-            (done.completion)(Ok(done.batch));
-        }
-    }
-
-    fn poison(&mut self, action: &'static str, error: io::Error) {
-        let fatal = FatalLogError {
-            action,
-            source: Arc::new(error),
-        };
-        self.poisoned = Some(fatal.clone());
-        for lost in std::mem::take(&mut self.round) {
-            (lost.completion)(Err(AppendError::Poisoned(fatal.clone())));
-        }
-        self.buffer.clear();
-        self.sink.failed(fatal);
-    }
-
-    /// Ends the active segment and starts the next one.
-    fn roll(&mut self, bytes_min: u64) -> Result<(), AppendError> {
-        let id = self.segment_next;
-        let name = segment_name(id);
-        let start = Control::SegmentStart(SegmentStart {
-            segment_id: id,
-            node_id: self.shared.config.node_id,
-            created_ms: now_ms(),
-            compacted: false,
-            shards: self.states.clone(),
+            cell.appended_term = batch.term();
         });
-        let need = bytes_min + 2 * SEAL_BYTES;
-        let taken = self.spares.lock().take(&name, need);
-        let file = match taken {
-            Ok(file) => file,
-            Err(error) if is_full(&error) => return Err(AppendError::DiskFull),
-            Err(error) => {
-                self.poison("starting a segment", error);
-                return Err(self.failure());
-            }
+        let entry = BatchEntry {
+            ordinal: 0,
+            index: batch.index(),
+            term: batch.term(),
+            position,
+            frame_len: header.frame_len() as u32,
+            count: batch.count() as u32,
+            has_state: batch.has_state(),
+            timestamp_ms_min: batch.timestamp_ms_min(),
+            timestamp_ms_max: batch.timestamp_ms_max(),
         };
-        self.seal();
-        if self.poisoned.is_some() {
-            return Err(self.failure());
-        }
-        let segment = Arc::new(Segment::new(id, file, self.shared.config.shards));
-        self.shared.segments.write().push(Arc::clone(&segment));
-        self.segment_next = SegmentId(id.0 + 1);
-        self.active = Some(segment);
-        self.position = 0;
-        self.segment_lsn_start = self.lsn_next;
-        let stamp = self.stamp();
-        start.encode(&stamp, id, &mut self.buffer);
-        self.lsn_next = self.lsn_next.next();
+        self.part.placed.push_back(Placed::Batch {
+            batch,
+            entry,
+            completion: completion.take(),
+        });
         Ok(())
     }
 
-    fn failure(&self) -> AppendError {
-        match &self.poisoned {
-            Some(error) => AppendError::Poisoned(error.clone()),
-            None => AppendError::Shutdown,
-        }
+    /// Changes a shard's cell in a way that is undone if the part is.
+    fn change_cell(&mut self, shard: ShardId, change: impl FnOnce(&mut ShardCell)) {
+        let mut cell = self.state.cells[shard.0 as usize].lock();
+        self.part.undo.push((shard, *cell));
+        change(&mut cell);
     }
 
-    /// Writes what is gathered and the frame that seals the active segment.
-    fn seal(&mut self) {
-        let Some(active) = self.active.clone() else {
-            return;
-        };
-        let end = Control::SegmentEnd(SegmentEnd {
-            frames: self.lsn_next.0 - self.segment_lsn_start.0 + 1,
-            position: self.position + self.buffer.len() as u64,
-            clean: false,
-        });
-        let stamp = self.stamp();
-        end.encode(&stamp, active.id, &mut self.buffer);
-        self.lsn_next = self.lsn_next.next();
-        self.commit();
-        active.set_end(self.position, true);
-    }
-
-    /// Writes down how far the log is synced. At the end of a run it is synced
-    /// too; on the way it need not be: it only guards against misreading
-    /// damage, and the next sync carries it along.
-    fn mark(&mut self, clean: bool) {
-        let Some(active) = self.active.clone() else {
-            return;
-        };
-        if self.poisoned.is_some() || !self.fits(HEADER_LEN as u64) {
-            return;
-        }
-        let mark = Control::DurableMark(DurableMark { clean });
-        let stamp = self.stamp();
-        mark.encode(&stamp, active.id, &mut self.buffer);
-        self.lsn_next = self.lsn_next.next();
-        if clean {
-            self.commit();
-        } else if let Err(error) = active.file.write_at(&self.buffer, self.position) {
-            self.poison("writing the log", error);
-        } else {
-            self.position += self.buffer.len() as u64;
-            self.buffer.clear();
-        }
-        self.marked_lsn = self.durable_lsn;
-    }
-
-    fn stamp(&self) -> FrameStamp {
-        FrameStamp {
+    fn place_control(&mut self, control: &Control, shard: Option<ShardId>) {
+        let stamp = FrameStamp {
             lsn: self.lsn_next,
             durable_lsn: self.durable_lsn,
-            leader: self.shared.config.node_id,
-            commit_hint: 0,
-            timestamp_ms: now_ms(),
+            leader: self.state.config.node_id,
+            commit_hint: shard.map_or(0, |shard| self.state.position(shard).commit_end - 1),
+            timestamp_ms: self.state.config.clock.wall_ms(),
+        };
+        let id = self.active.segment.id();
+        control.encode(&stamp, id, &mut self.part.buffer);
+        self.lsn_next = self.lsn_next.next();
+    }
+
+    /// Writes and syncs what was placed, and completes it.
+    fn flush(&mut self) -> Result<(), AppendError> {
+        if let Some(fatal) = self.state.fatal() {
+            let error = AppendError::Poisoned(fatal.clone());
+            self.refuse(&error);
+            return Err(error);
+        }
+        if self.part.buffer.is_empty() {
+            return Ok(());
+        }
+        let position = self.active.position;
+        let end = position + self.part.buffer.len() as u64;
+        let written = self.clean().and_then(|()| {
+            self.dirty_end = end;
+            self.active.file.write_at(position, &self.part.buffer)
+        });
+        if let Err(error) = written {
+            if is_disk_full(&error) {
+                self.refuse(&AppendError::DiskFull);
+                return Err(AppendError::DiskFull);
+            }
+            return Err(self.poison("writing the log", error));
+        }
+        self.dirty_end = 0;
+        let now = self.state.config.clock.monotonic();
+        self.last_write = now;
+        let sync = match self.state.config.durability {
+            Durability::Synced => true,
+            Durability::Interval(interval) => now.saturating_sub(self.last_sync) >= interval,
+            Durability::Unsynced => false,
+        };
+        if sync || self.part.must_sync {
+            self.sync(Lsn(self.lsn_next.0 - 1))?;
+        }
+        let counters = &self.state.counters;
+        LogCounters::add(&counters.rounds, 1);
+        LogCounters::add(&counters.bytes_written, self.part.buffer.len() as u64);
+        self.complete(end);
+        Ok(())
+    }
+
+    fn sync(&mut self, lsn: Lsn) -> Result<(), AppendError> {
+        if let Err(error) = self.active.file.sync_data() {
+            return Err(self.poison("syncing the log", error));
+        }
+        LogCounters::add(&self.state.counters.syncs, 1);
+        self.last_sync = self.state.config.clock.monotonic();
+        self.durable_lsn = lsn;
+        Ok(())
+    }
+
+    /// Zeroes what a refused write may have left behind.
+    fn clean(&mut self) -> io::Result<()> {
+        let (start, end) = (self.active.position, self.dirty_end);
+        if start < end {
+            let end = end.min(self.active.file.len()?);
+            write_zeros(&*self.active.file, start, end)?;
+            self.active.file.sync_data()?;
+            self.dirty_end = 0;
+        }
+        Ok(())
+    }
+
+    /// The part is durable by policy: makes it visible and tells everybody, in
+    /// order. The only place where something becomes stored.
+    fn complete(&mut self, position_end: u64) {
+        self.active.position = position_end;
+        self.part.begin(self.lsn_next);
+        self.part.buffer.shrink_to(BUFFER_KEEP_MAX);
+        let batches = self.part.placed.iter();
+        let batches = batches.filter(|placed| matches!(placed, Placed::Batch { .. }));
+        self.marked = false;
+        if batches.count() > 0 {
+            let mut tables = self.active.segment.tables.write();
+            let tables = tables.as_mut().expect("the active segment has tables");
+            for placed in &self.part.placed {
+                if let Placed::Batch { batch, entry, .. } = placed {
+                    tables.push(batch.shard(), *entry);
+                }
+            }
+        }
+        // Taken one by one: should a callback panic, the others are still here
+        // to be told.
+        while let Some(placed) = self.part.placed.pop_front() {
+            match placed {
+                Placed::Batch {
+                    batch, completion, ..
+                } => self.complete_batch(batch, completion),
+                Placed::Command(completion) => completion(Ok(())),
+            }
+        }
+    }
+
+    fn complete_batch(&self, batch: Arc<Batch>, completion: Option<BatchCompletion>) {
+        let counters = &self.state.counters;
+        LogCounters::add(&counters.batches, 1);
+        LogCounters::add(&counters.records, batch.count() as u64);
+        self.state.tail_cache.push(Arc::clone(&batch));
+        let commits = self.state.config.commit == CommitRule::Flushed;
+        self.state.change_position(batch.shard(), |position| {
+            position.flushed_end = batch.index() + 1;
+            if commits {
+                position.commit_end = position.flushed_end;
+            }
+        });
+        if commits {
+            self.sink.committed(Arc::clone(&batch));
+        }
+        if let Some(completion) = completion {
+            completion(Ok(batch));
+        }
+    }
+
+    /// Takes back what was placed and not written.
+    fn refuse(&mut self, error: &AppendError) {
+        for (shard, cell) in self.part.undo.drain(..).rev() {
+            *self.state.cells[shard.0 as usize].lock() = cell;
+        }
+        self.lsn_next = self.part.lsn_start;
+        self.part.buffer.clear();
+        self.part.must_sync = false;
+        while let Some(placed) = self.part.placed.pop_front() {
+            match placed {
+                Placed::Batch { completion, .. } => {
+                    LogCounters::add(&self.state.counters.batches_refused, 1);
+                    if let Some(completion) = completion {
+                        completion(Err(error.clone()));
+                    }
+                }
+                Placed::Command(completion) => completion(Err(error.clone())),
+            }
+        }
+    }
+
+    /// The log has failed for good.
+    pub(crate) fn poison(&mut self, action: &'static str, error: io::Error) -> AppendError {
+        let fatal = FatalLogError::new(action, error);
+        if self.state.set_fatal(fatal.clone()) {
+            tracing::error!(%fatal, "the log has failed");
+            self.sink.failed(fatal.clone());
+        }
+        let error = AppendError::Poisoned(fatal);
+        self.refuse(&error);
+        error
+    }
+
+    /// How long the writer may sleep before [`Writer::idle`] has work.
+    pub(crate) fn idle_after(&self) -> Option<Duration> {
+        if self.state.fatal().is_some() {
+            return None;
+        }
+        let now = self.state.config.clock.monotonic();
+        let unsynced = self.durable_lsn.0 + 1 < self.lsn_next.0;
+        let mark = !self.marked || unsynced;
+        let mark = mark.then_some(self.last_write + self.state.config.idle_mark_after);
+        let sync = match self.state.config.durability {
+            Durability::Interval(interval) if unsynced => Some(self.last_sync + interval),
+            _ => None,
+        };
+        let due = [mark, sync].into_iter().flatten().min();
+        due.map(|due| due.saturating_sub(now))
+    }
+
+    /// Does what is due when nothing else is: syncs what is not yet, and notes
+    /// on the disk that all of it is durable, so that damage of the last frames
+    /// will not be taken for a torn write.
+    pub(crate) fn idle(&mut self) {
+        if self.idle_after() != Some(Duration::ZERO) || self.state.fatal().is_some() {
+            return;
+        }
+        let unsynced = self.durable_lsn.0 + 1 < self.lsn_next.0;
+        if unsynced && self.sync(Lsn(self.lsn_next.0 - 1)).is_err() {
+            return;
+        }
+        let now = self.state.config.clock.monotonic();
+        if now.saturating_sub(self.last_write) >= self.state.config.idle_mark_after {
+            self.mark(false);
+        }
+    }
+
+    fn mark(&mut self, clean: bool) {
+        if self.has_room(HEADER_LEN as u64, false) && self.active.position > 0 {
+            self.place_control(&Control::DurableMark(DurableMark { clean }), None);
+            self.part.must_sync = true;
+            // A failure has been told; without room the mark is left out.
+            let _ = self.flush();
+        }
+        self.marked = true;
+    }
+
+    /// Writes everything that waits and notes the orderly end.
+    pub(crate) fn finish(&mut self) {
+        let shards = (0..self.state.config.shards).map(ShardId);
+        for _ in 0..FINISH_ROUNDS_MAX {
+            shards.clone().for_each(|shard| {
+                self.inbox.mark(shard);
+            });
+            if !self.round() {
+                break;
+            }
+        }
+        for command in self.inbox.close() {
+            self.command(command);
+        }
+        for shard in shards {
+            if let Some(taken) = self.source.take(shard) {
+                (taken.completion)(Err(AppendError::Shutdown));
+            }
+        }
+        let _ = self.flush();
+        if self.state.fatal().is_none() {
+            self.mark(true);
+        }
+        if self.state.fatal().is_none() && self.durable_lsn.0 + 1 < self.lsn_next.0 {
+            let _ = self.sync(Lsn(self.lsn_next.0 - 1));
         }
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+/// Bytes of a frame with a body of this size.
+fn frame_len(body_len: usize) -> u64 {
+    (HEADER_LEN + body_len.next_multiple_of(FRAME_ALIGN)) as u64
 }
 
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_millis() as u64)
-}
+/// The term of a local log that was never told one.
+pub(crate) const FIRST_TERM: Term = Term(1);

@@ -1,126 +1,138 @@
 //! A directory of the operating system.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskEntry, DiskFile};
 
-/// How much is zeroed at a time.
-const ZERO_CHUNK: usize = 1 << 20;
-
-/// A directory.
+/// A directory of the operating system.
 #[derive(Debug)]
 pub struct RealDisk {
     path: PathBuf,
+    directory: File,
+    read_only: bool,
 }
 
-#[derive(Debug)]
-struct RealFile(File);
-
 impl RealDisk {
-    /// Uses `path`, which is created if it is missing.
+    /// Uses `path`, which is made if it is missing.
     ///
     /// # Errors
     /// What the system says.
-    pub fn new(path: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(path)?;
+    pub fn new(path: impl AsRef<Path>) -> io::Result<Self> {
+        fs::create_dir_all(&path)?;
+        Self::existing(path.as_ref())
+    }
+
+    fn existing(path: &Path) -> io::Result<Self> {
+        let path = path.to_owned();
+        let directory = File::open(&path)?;
         Ok(Self {
-            path: path.to_owned(),
+            path,
+            directory,
+            read_only: false,
         })
     }
 
-    fn write_zeros(file: &File, len: u64) -> io::Result<()> {
-        let zeros = vec![0u8; ZERO_CHUNK];
-        let mut position = 0;
-        while position < len {
-            let count = (len - position).min(ZERO_CHUNK as u64) as usize;
-            file.write_all_at(&zeros[..count], position)?;
-            position += count as u64;
+    /// Opens an existing directory for looking only: its files are opened for
+    /// reading, and every change is refused.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read_only(path: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self {
+            read_only: true,
+            ..Self::existing(path.as_ref())?
+        })
+    }
+
+    fn writable(&self) -> io::Result<()> {
+        if self.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        file.sync_all()
+        Ok(())
     }
 }
 
 impl Disk for RealDisk {
-    fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let path = self.path.join(name);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)?;
-        if let Err(error) = Self::write_zeros(&file, len) {
-            // Best effort: the error that matters is the first one.
-            let _ = std::fs::remove_file(&path);
-            return Err(error);
-        }
-        Ok(Arc::new(RealFile(file)))
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(!self.read_only);
+        Ok(Arc::new(OsFile(options.open(self.path.join(name))?)))
     }
 
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.path.join(name))?;
-        Ok(Arc::new(RealFile(file)))
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.writable()?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        Ok(Arc::new(OsFile(options.open(self.path.join(name))?)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.path.join(name))
+        self.writable()?;
+        fs::remove_file(self.path.join(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.path.join(from), self.path.join(to))
+        self.writable()?;
+        fs::rename(self.path.join(from), self.path.join(to))
     }
 
-    fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            if let Ok(name) = entry?.file_name().into_string() {
-                names.push(name);
+    fn list(&self) -> io::Result<Vec<DiskEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            // A file may vanish between being listed and being looked at.
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+                let len = metadata.len();
+                entries.push(DiskEntry { name, len });
             }
         }
-        names.sort_unstable();
-        Ok(names)
+        entries.sort_unstable();
+        Ok(entries)
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.directory.sync_all()
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let stat = rustix::fs::statvfs(&self.path)?;
+        let stat = rustix::fs::fstatvfs(&self.directory)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
 
-impl DiskFile for RealFile {
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self
-                .0
-                .read_at(&mut buffer[filled..], position + filled as u64)
-            {
+struct OsFile(File);
+
+impl DiskFile for OsFile {
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0;
+        while read < buffer.len() {
+            match self.0.read_at(&mut buffer[read..], position + read as u64) {
                 Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(len) => read += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) => return Err(error),
             }
         }
-        Ok(filled)
+        Ok(read)
     }
 
-    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
+    fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all_at(bytes, position)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {

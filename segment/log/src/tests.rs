@@ -1,0 +1,6 @@
+//! The log as a whole, run step by step on simulated disks and with its threads
+//! on real ones.
+
+mod basics;
+mod crash;
+mod threads;
