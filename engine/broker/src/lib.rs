@@ -1,1 +1,36 @@
-//! To be written.
+//! The broker: from sockets to the log and from the log to sockets.
+//!
+//! `ARCHITECTURE.md` at the root of the project tells the way of a message.
+//!
+//! **Invariants**
+//! 1. Nothing is acknowledged but by `dispatch::acknowledge`, after it is
+//!    durable.
+//! 2. No queue grows with a slow reader: links lag, mailboxes push back.
+//! 3. A session has one owner at a time (`registry`).
+//!
+//! **Not here**: bytes on disk (`robustmq-log`), packets
+//! (`robustmq-protocol`), the process around it (`robustmq-server`).
+
+mod broker;
+mod carry;
+mod clock;
+mod connection;
+mod counters;
+mod dispatch;
+mod link;
+mod mailbox;
+mod net;
+mod positions;
+mod registry;
+mod running;
+mod shard_map;
+mod startup;
+mod subscription;
+mod timers;
+mod will;
+
+pub use broker::{Broker, Setup, StartError};
+pub use clock::{Clock, SystemClock};
+pub use counters::Counters;
+pub use dispatch::OnFatal;
+pub use running::{Listening, Running};

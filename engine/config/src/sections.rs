@@ -124,10 +124,8 @@ choice! {
     pub enum Engine {
         /// In the segment log under `node.data_dir`.
         Segment = "segment",
-        /// In memory only: a restart forgets everything.
-        Memory = "memory",
     }
-    later "rocksdb", "mysql", "s3";
+    later "memory", "rocksdb", "mysql", "s3";
 }
 
 choice! {
@@ -137,11 +135,8 @@ choice! {
         Quorum = "quorum",
         /// Synced to the leader's disk.
         Leader = "leader",
-        /// Written; synced every `flush_interval`. A power failure may lose that much.
-        Interval = "interval",
-        /// Written, never synced on purpose. A crash of the process loses nothing, one of the machine may.
-        None = "none",
     }
+    later "interval", "none";
 }
 
 choice! {
@@ -159,14 +154,11 @@ choice! {
 section! {
     /// The log.
     pub struct Storage {
-        /// Where records are stored. `memory` forgets everything at a restart.
+        /// Where records are stored.
         engine: Engine = Engine::Segment;
         /// What a publish has survived before its PUBACK or PUBREC: `quorum` = synced on a majority of the
-        /// nodes, `leader` = synced on one, `interval` = synced every `flush_interval`, `none` = never
-        /// synced on purpose. On a single node `quorum` and `leader` are the same.
+        /// nodes, `leader` = synced on one. On a single node both mean: synced to its disk.
         durability: Durability = Durability::Quorum;
-        /// Time between two syncs under `durability = "interval"`: what a power failure may take.
-        flush_interval: TimeSpan = TimeSpan::from_secs(1), range TimeSpan::from_millis(1)..=TimeSpan::from_secs(3600);
         /// Size of a segment file.
         segment_size: ByteSize = ByteSize::from_mb(64), range ByteSize::from_mb(1)..=ByteSize::from_mb(1024);
         /// Recent batches kept in memory for all readers together.

@@ -93,9 +93,10 @@ impl<'a> RawRecord<'a> {
         }
     }
 
-    /// Whether views must see the record: a state record or a retained message.
+    /// Whether views must see the record: a state record, a retained message,
+    /// or a QoS 2 message whose identifier must be remembered.
     pub(crate) fn is_state(&self) -> bool {
-        self.kind != KIND_MESSAGE || self.flags & FLAG_RETAIN != 0
+        self.kind != KIND_MESSAGE || self.flags & (FLAG_RETAIN | FLAG_PACKET_ID) != 0
     }
 
     /// Encoded bytes after the record's length, with `extra` more bytes of

@@ -48,8 +48,8 @@ fn every_type_reads_from_the_file() {
         server_keepalive = "60s"
         max_topic_alias = 0x10
         [storage]
-        engine = "memory"
-        durability = "interval"
+        engine = "segment"
+        durability = "leader"
         compression = "zstd"
         retention_bytes = "10GB"
         retention_messages = 1_000
@@ -65,8 +65,8 @@ fn every_type_reads_from_the_file() {
     assert_eq!(config.mqtt.session_expiry, None);
     assert_eq!(config.mqtt.server_keepalive, Some(TimeSpan::from_secs(60)));
     assert_eq!(config.mqtt.max_topic_alias, 16);
-    assert_eq!(config.storage.engine, Engine::Memory);
-    assert_eq!(config.storage.durability, Durability::Interval);
+    assert_eq!(config.storage.engine, Engine::Segment);
+    assert_eq!(config.storage.durability, Durability::Leader);
     assert_eq!(config.storage.compression, Compression::Zstd);
     assert_eq!(
         config.storage.retention_bytes,

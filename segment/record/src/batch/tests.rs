@@ -23,7 +23,7 @@ fn assert_same(batch: &Batch, records: &[Owned]) {
     assert_eq!(Some(batch.timestamp_ms_max()), timestamps().max());
     let state = records
         .iter()
-        .any(|record| record.kind != 0 || record.retain);
+        .any(|record| record.kind != 0 || record.retain || record.packet_id.is_some());
     assert_eq!(batch.has_state(), state);
 }
 

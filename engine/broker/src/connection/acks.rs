@@ -1,0 +1,80 @@
+//! PUBACK, PUBREC and PUBCOMP on the wire, with the receipt: the offset at
+//! which the message is stored.
+
+use std::fmt::Write;
+
+use robustmq_protocol::ProtocolVersion;
+use robustmq_protocol::codec::{Ack, AckProperties, Packet, UserProperties};
+use robustmq_protocol::session::inbound::{AckKind, AckOut};
+use robustmq_record::{Offset, ShardId};
+
+use super::wire;
+
+/// Name of the user property that carries the offset.
+const RECEIPT: &str = "x-offset";
+
+/// Bits of a receipt that hold the offset; the rest holds the shard.
+const OFFSET_BITS: u32 = 58;
+
+/// Shard and offset as one number, which is what the session's state machine
+/// carries from the append to the acknowledgement.
+///
+/// # Panics
+/// Beyond shard 63 or batch 2^42 of a shard, which no log reaches.
+pub(super) fn receipt(shard: ShardId, offset: Offset) -> u64 {
+    assert!(
+        shard.0 < 64 && offset.0 >> OFFSET_BITS == 0,
+        "a receipt has 64 bits"
+    );
+    u64::from(shard.0) << OFFSET_BITS | offset.0
+}
+
+/// An offset as clients see it: shard, index and slot. Opaque to them; it can
+/// be given back where a position is asked for.
+fn offset_token(receipt: u64) -> String {
+    let shard = receipt >> OFFSET_BITS;
+    let offset = Offset(receipt & ((1 << OFFSET_BITS) - 1));
+    let mut text = String::with_capacity(24);
+    // Writing into a String does not fail.
+    let _ = write!(text, "{shard}-{}-{}", offset.index(), offset.slot());
+    text
+}
+
+/// Writes one acknowledgement; `receipt` says whether it carries the offset,
+/// which is left out where the packet would exceed `packet_size_max`.
+pub(super) fn write(
+    output: &mut Vec<u8>,
+    version: ProtocolVersion,
+    ack: &AckOut,
+    receipt: bool,
+    packet_size_max: u32,
+) {
+    let plain = Ack::new(ack.packet_id, ack.reason);
+    if let (true, Some(number)) = (receipt && version == ProtocolVersion::V5, ack.offset) {
+        let text = offset_token(number);
+        let pairs = [(RECEIPT, text.as_str())];
+        let user_properties = UserProperties::from(&pairs);
+        let properties = AckProperties {
+            user_properties,
+            ..AckProperties::default()
+        };
+        let told = wrap(
+            ack.kind,
+            Ack {
+                properties,
+                ..plain
+            },
+        );
+        wire::write(output, version, &told, packet_size_max);
+        return;
+    }
+    wire::write(output, version, &wrap(ack.kind, plain), packet_size_max);
+}
+
+fn wrap(kind: AckKind, ack: Ack<'_>) -> Packet<'_> {
+    match kind {
+        AckKind::PubAck => Packet::PubAck(ack),
+        AckKind::PubRec => Packet::PubRec(ack),
+        AckKind::PubComp => Packet::PubComp(ack),
+    }
+}

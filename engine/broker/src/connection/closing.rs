@@ -1,0 +1,117 @@
+//! The end of a connection: what the client is told, what is stored, and
+//! whether its will is published.
+//!
+//! Order matters: the session is given back (and another connection may take
+//! it) only after its last state is stored and applied.
+
+use std::time::Duration;
+
+use robustmq_protocol::{ProtocolVersion, ReasonCode, codec};
+use robustmq_views::StateBody;
+
+use super::io::{Io, Transport};
+use super::session::{Ending, Session};
+use crate::will;
+
+/// How long a client is given to take its last packet.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl Session {
+    /// Ends the session's connection and stores what outlives it.
+    pub(super) async fn close<S: Transport>(mut self, mut io: Io<S>) {
+        let ending = self.ending.clone().unwrap_or(Ending::Lost);
+        self.log_ending(&ending);
+        if let (Ending::Server { reason, text }, ProtocolVersion::V5) = (&ending, self.version) {
+            let text = self.problem_info.then_some(*text);
+            codec::encode_disconnect(&mut io.output, *reason, text);
+        }
+        if let Ending::Client {
+            expiry_s: Some(expiry_s),
+            ..
+        } = ending
+        {
+            self.tenure.expiry_s = expiry_s;
+        }
+        tokio::join!(io.close(FAREWELL), self.store_end(&ending));
+    }
+
+    async fn store_end(&self, ending: &Ending) {
+        // Taken before detaching: what is dispatched from here on is read
+        // again from the log.
+        let cursor = self.is_persistent().then(|| self.cursor_bodies());
+        if let Some(subscriber) = self.subscriber {
+            self.broker
+                .dispatch
+                .detach(subscriber, self.is_persistent())
+                .await;
+        }
+        let will_wanted = !matches!(
+            ending,
+            Ending::Client {
+                with_will: false,
+                ..
+            }
+        );
+        let mut fires_at_ms = None;
+        if let (true, Some(pending)) = (will_wanted, &self.will) {
+            let delay_s = pending.delay_s.min(self.tenure.expiry_s);
+            if delay_s == 0 {
+                will::publish(&self.broker, self.client_id(), pending).await;
+            } else {
+                let delay_ms = u64::from(delay_s) * 1000;
+                fires_at_ms = Some(self.broker.clock.wall_ms() + delay_ms);
+            }
+        }
+        if !self.tenure.logged {
+            return;
+        }
+        for body in cursor.iter().flatten() {
+            self.store(body).await;
+        }
+        self.store(&StateBody::SessionClosed {
+            epoch: self.tenure.epoch,
+            at_ms: self.broker.clock.wall_ms(),
+            expiry_s: self.tenure.expiry_s,
+            will: fires_at_ms,
+        })
+        .await;
+    }
+
+    async fn store(&self, body: &StateBody) {
+        if let Err(error) = self.broker.append_state(self.client_id(), body).await {
+            // The state stored before stands: QoS 1 messages may repeat.
+            tracing::warn!(client_id = self.client_id(), %error, "a session's state could not be stored");
+        }
+    }
+
+    fn log_ending(&self, ending: &Ending) {
+        let client_id = self.client_id();
+        match ending {
+            Ending::Client { .. } => tracing::debug!(client_id, "client disconnected"),
+            Ending::Lost => tracing::debug!(client_id, "connection lost"),
+            Ending::Server { reason, text } => {
+                if is_protocol_fault(*reason) {
+                    self.broker.counters.protocol_errors.add(1);
+                }
+                tracing::info!(
+                    client_id,
+                    reason = reason.name(),
+                    text,
+                    "connection ended by the broker"
+                );
+            }
+        }
+    }
+}
+
+fn is_protocol_fault(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::MalformedPacket
+            | ReasonCode::ProtocolError
+            | ReasonCode::ReceiveMaximumExceeded
+            | ReasonCode::TopicAliasInvalid
+            | ReasonCode::PacketTooLarge
+            | ReasonCode::TopicNameInvalid
+    )
+}

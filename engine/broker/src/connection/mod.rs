@@ -1,0 +1,246 @@
+//! A client's connection: one task that owns the socket and the session's
+//! protocol state, and the only loop of the broker that waits for a client.
+//!
+//! Invariants
+//! 1. A packet is handled only after everything before it has been.
+//! 2. What the link holds is taken only when it can be sent or put back.
+//! 3. Whatever ends the connection, its session is stored before it is given
+//!    back (`closing`).
+
+mod acks;
+mod catch_up;
+mod closing;
+mod deliver;
+mod handshake;
+mod input;
+mod io;
+mod resume;
+mod retained;
+mod session;
+mod state_log;
+mod subscribe;
+mod subscriptions;
+mod wire;
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use robustmq_protocol::ProtocolVersion;
+use robustmq_protocol::codec::{self, Decoded, Packet};
+use robustmq_protocol::session::keepalive::Timeout;
+use tokio::time::{Instant, Sleep};
+
+use crate::broker::Broker;
+use handshake::{ConnectOwned, Refused};
+use input::Barrier;
+use io::{Io, Transport};
+use session::{Ending, Pumped, Session};
+
+/// How long a refused client is given to take its CONNACK.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Serves one connection from its first byte to its end.
+pub(crate) async fn serve<S: Transport>(broker: Arc<Broker>, stream: S, peer: SocketAddr) {
+    let mut io = Io::new(stream);
+    let Some(connect) = read_connect(&broker, &mut io, peer).await else {
+        return;
+    };
+    match handshake::open(&broker, peer, connect, &mut io.output).await {
+        Ok(mut session) => {
+            run(&mut session, &mut io).await;
+            session.close(io).await;
+        }
+        Err(refused) => refuse(io, peer, &refused).await,
+    }
+}
+
+async fn refuse<S: Transport>(mut io: Io<S>, peer: SocketAddr, refused: &Refused) {
+    tracing::info!(%peer, reason = refused.reason.name(), text = refused.text, "connection refused");
+    handshake::write_refusal(refused, &mut io.output);
+    io.close(REFUSAL_PATIENCE).await;
+}
+
+/// Waits for CONNECT, up to the idle timeout.
+async fn read_connect<S: Transport>(
+    broker: &Arc<Broker>,
+    io: &mut Io<S>,
+    peer: SocketAddr,
+) -> Option<ConnectOwned> {
+    let timer = tokio::time::sleep(broker.config.mqtt.idle_timeout.duration());
+    tokio::pin!(timer);
+    loop {
+        let wakeup = io.wait(None, true, Some(timer.as_mut())).await;
+        let packet_size_max = broker.limits.packet_size_max;
+        match codec::decode(io.input(), ProtocolVersion::V5, packet_size_max) {
+            Ok(Decoded::Packet {
+                packet: Packet::Connect(connect),
+                len,
+            }) => {
+                let owned = ConnectOwned::new(broker, &connect);
+                io.consume(len);
+                return Some(owned);
+            }
+            Ok(Decoded::Packet { .. }) => {
+                // [MQTT-3.1.0-1]: nothing is said to who does not say CONNECT.
+                broker.counters.protocol_errors.add(1);
+                tracing::info!(%peer, "the first packet is not CONNECT; connection closed");
+                return None;
+            }
+            Ok(Decoded::Incomplete { .. }) => {}
+            Err(error) => {
+                broker.counters.protocol_errors.add(1);
+                tracing::info!(%peer, %error, "CONNECT cannot be understood; connection closed");
+                refuse_malformed(io, &error);
+                flush(io).await;
+                return None;
+            }
+        }
+        if wakeup.closed {
+            return None;
+        }
+        if wakeup.timer {
+            tracing::info!(%peer, "no CONNECT in time; connection closed");
+            return None;
+        }
+    }
+}
+
+/// A client whose version is known (or whose version is the fault) is told what
+/// is wrong with its CONNECT.
+fn refuse_malformed<S: Transport>(io: &mut Io<S>, error: &codec::DecodeError) {
+    let version = codec::connect_version(io.input()).unwrap_or(ProtocolVersion::V5);
+    let refused = Refused {
+        version,
+        reason: error.reason,
+        text: error.text,
+    };
+    handshake::write_refusal(&refused, &mut io.output);
+}
+
+async fn flush<S: Transport>(io: &mut Io<S>) {
+    let timer = tokio::time::sleep(REFUSAL_PATIENCE);
+    tokio::pin!(timer);
+    while io.output_len() > 0 {
+        let wakeup = io.wait(None, false, Some(timer.as_mut())).await;
+        if wakeup.closed || wakeup.timer {
+            return;
+        }
+    }
+}
+
+/// Serves an open session until it ends.
+async fn run<S: Transport>(session: &mut Session, io: &mut Io<S>) {
+    let timer = tokio::time::sleep(Duration::ZERO);
+    tokio::pin!(timer);
+    let flush_every = session
+        .broker
+        .config
+        .storage
+        .cursor_flush_interval
+        .duration();
+    let mut flush_at = Instant::now() + flush_every;
+    loop {
+        let mut again = deliver(session, io).await;
+        again |= handle_input(session, io).await;
+        session.flush_state();
+        session.write_acks(&mut io.output);
+        if session.ending.is_some() {
+            return;
+        }
+        if again {
+            tokio::task::yield_now().await;
+        }
+        if Instant::now() >= flush_at {
+            session.store_cursor();
+            flush_at = Instant::now() + flush_every;
+        }
+        let read = session.stalled.is_none() && session.takes_input(io.output_len());
+        arm(timer.as_mut(), session, flush_at);
+        if again && io.output_len() == 0 {
+            continue;
+        }
+        io.shrink();
+        let link = Arc::clone(&session.link);
+        let wakeup = io.wait(Some(&link), read, Some(timer.as_mut())).await;
+        if wakeup.readable {
+            session
+                .keepalive
+                .handle_activity(session.broker.clock.monotonic_ms());
+        }
+        if wakeup.closed && !wakeup.readable {
+            session.end(Ending::Lost);
+            return;
+        }
+        if wakeup.timer {
+            check_keepalive(session);
+        }
+    }
+}
+
+/// Takes what the link has and sends what can be sent; true if there is more
+/// to do at once.
+async fn deliver<S: Transport>(session: &mut Session, io: &mut Io<S>) -> bool {
+    let mut taken = session.link.take(session.takes_live());
+    session.handle_taken(&mut taken, &mut io.output);
+    let pumped = session.pump(&mut io.output, &mut taken.deliveries);
+    session.link.put_back(taken.deliveries);
+    match pumped {
+        Pumped::Wait => false,
+        Pumped::Again => true,
+        Pumped::Read => {
+            session.read_backlog().await;
+            true
+        }
+        Pumped::Rejoin => {
+            session.rejoin().await;
+            true
+        }
+    }
+}
+
+/// Handles what has arrived; true if there may be more to handle at once.
+async fn handle_input<S: Transport>(session: &mut Session, io: &mut Io<S>) -> bool {
+    if session.ending.is_some() || io.input().is_empty() {
+        return false;
+    }
+    let (input, output) = io.split();
+    let handled = session.handle_input(input, output);
+    io.consume(handled.consumed);
+    match handled.barrier {
+        None => false,
+        Some(barrier) => {
+            // Acknowledgements of what came before go first.
+            session.write_acks(&mut io.output);
+            match barrier {
+                Barrier::Subscribe(request) => session.subscribe(request, &mut io.output).await,
+                Barrier::Unsubscribe(request) => session.unsubscribe(request, &mut io.output).await,
+            }
+            true
+        }
+    }
+}
+
+fn check_keepalive(session: &mut Session) {
+    let now_ms = session.broker.clock.monotonic_ms();
+    if let Some(Timeout::KeepAlive) = session.keepalive.handle_timeout(now_ms) {
+        session.end(Ending::server(
+            robustmq_protocol::ReasonCode::KeepAliveTimeout,
+            "nothing came within one and a half times the keep alive",
+        ));
+    }
+}
+
+/// Sets the timer for what is due next.
+fn arm(timer: Pin<&mut Sleep>, session: &Session, flush_at: Instant) {
+    let now_ms = session.broker.clock.monotonic_ms();
+    let keepalive = session
+        .keepalive
+        .poll_timeout()
+        .map(|due_ms| Instant::now() + Duration::from_millis(due_ms.saturating_sub(now_ms)));
+    let flush = session.cursor_dirty.then_some(flush_at);
+    let due = [keepalive, flush].into_iter().flatten().min();
+    // Nothing due: far away is as good as never.
+    timer.reset(due.unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400)));
+}

@@ -1,0 +1,304 @@
+//! SUBSCRIBE and UNSUBSCRIBE: interest first, then the log, then the answer.
+//!
+//! Dispatch names the position from which a new subscription is live; that
+//! position is stored with it. Retained messages are those of the views at
+//! exactly that position: no gap and no twin between them and what is live.
+
+use std::sync::Arc;
+
+use robustmq_protocol::codec::{
+    AckProperties, Packet, ReasonCodes, SubAck, Subscribe, UnsubAck, Unsubscribe,
+};
+use robustmq_protocol::topic::Filter;
+use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
+use robustmq_views::{StateBody, SubscriptionState};
+
+use super::retained::RetainedScan;
+use super::session::{Ending, Session};
+use super::subscriptions::Subscription;
+use crate::dispatch::{FilterOptions, append_failure_reason};
+use crate::positions::Positions;
+use crate::subscription::SubscriptionOptions;
+
+/// First levels that stand for features of the broker and are no topics.
+const RESERVED: [&str; 5] = ["$queue/", "$exclusive/", "$delayed/", "$replay", "$cursor/"];
+
+fn is_reserved(filter: &str) -> bool {
+    RESERVED.iter().any(|prefix| filter.starts_with(prefix))
+}
+
+/// One filter of a SUBSCRIBE, kept beyond the input buffer.
+struct Requested {
+    filter: String,
+    options: SubscriptionOptions,
+    retain_handling: u8,
+}
+
+/// A SUBSCRIBE to be carried out.
+pub(super) struct SubscribeRequest {
+    packet_id: PacketId,
+    requested: Vec<Requested>,
+}
+
+/// An UNSUBSCRIBE to be carried out.
+pub(super) struct UnsubscribeRequest {
+    packet_id: PacketId,
+    filters: Vec<String>,
+}
+
+impl SubscribeRequest {
+    pub(super) fn new(packet: &Subscribe<'_>) -> Self {
+        let identifier = packet.subscription_id;
+        let requested = packet
+            .filters
+            .iter()
+            .map(|entry| Requested {
+                filter: entry.filter.to_owned(),
+                options: SubscriptionOptions {
+                    qos: entry.options.qos,
+                    no_local: entry.options.no_local,
+                    retain_as_published: entry.options.retain_as_published,
+                    identifier,
+                },
+                retain_handling: entry.options.retain_handling as u8,
+            })
+            .collect();
+        Self {
+            packet_id: packet.packet_id,
+            requested,
+        }
+    }
+}
+
+impl UnsubscribeRequest {
+    pub(super) fn new(packet: &Unsubscribe<'_>) -> Self {
+        let filters = packet.filters.iter().map(str::to_owned).collect();
+        Self {
+            packet_id: packet.packet_id,
+            filters,
+        }
+    }
+}
+
+impl Session {
+    /// Carries out a SUBSCRIBE and answers it.
+    pub(super) async fn subscribe(&mut self, request: SubscribeRequest, output: &mut Vec<u8>) {
+        let mut codes: Vec<ReasonCode> = Vec::with_capacity(request.requested.len());
+        let mut granted: Vec<(Requested, bool)> = Vec::new();
+        for mut requested in request.requested {
+            match self.check(&requested) {
+                Err(reason) => codes.push(reason),
+                Ok(()) => {
+                    let qos_max =
+                        QoS::try_from(self.broker.config.mqtt.max_qos).unwrap_or(QoS::ExactlyOnce);
+                    requested.options.qos = requested.options.qos.min(qos_max);
+                    codes.push(requested.options.qos.into());
+                    let existed = self.subscriptions.get(&requested.filter).is_some();
+                    granted.push((requested, existed));
+                }
+            }
+        }
+        if !granted.is_empty()
+            && let Err(reason) = self.activate(granted).await
+        {
+            for code in codes.iter_mut().filter(|code| !code.is_error()) {
+                *code = reason;
+            }
+        }
+        let packet = SubAck {
+            packet_id: request.packet_id,
+            properties: AckProperties::default(),
+            reasons: ReasonCodes::from(codes.as_slice()),
+        };
+        self.write(output, &Packet::SubAck(packet));
+    }
+
+    fn check(&self, requested: &Requested) -> Result<(), ReasonCode> {
+        let filter =
+            Filter::parse(&requested.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        if filter.group().is_some() {
+            return Err(ReasonCode::SharedSubscriptionsNotSupported);
+        }
+        let levels = requested.filter.split('/').count();
+        if levels > usize::from(self.broker.config.mqtt.max_topic_levels) {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        let known = self.subscriptions.get(&requested.filter).is_some();
+        let count_max = self.broker.config.mqtt.max_subscriptions as usize;
+        if !known && self.subscriptions.len() >= count_max {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        if is_reserved(&requested.filter) {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        Ok(())
+    }
+
+    async fn activate(&mut self, granted: Vec<(Requested, bool)>) -> Result<(), ReasonCode> {
+        let subscriber = self
+            .attached()
+            .await
+            .ok_or(ReasonCode::ServerShuttingDown)?;
+        let wants_retained =
+            |requested: &Requested, existed| match (requested.retain_handling, existed) {
+                (0, _) | (1, false) => self.broker.config.mqtt.retain_available,
+                _ => false,
+            };
+        let with_snapshot = granted
+            .iter()
+            .any(|(requested, existed)| wants_retained(requested, *existed));
+        let filters: Vec<FilterOptions> = granted
+            .iter()
+            .map(|(requested, _)| (requested.filter.clone(), requested.options))
+            .collect();
+        let active = self
+            .broker
+            .dispatch
+            .subscribe(subscriber, filters, with_snapshot)
+            .await
+            .ok_or(ReasonCode::ServerShuttingDown)?;
+        let states: Vec<(Requested, Subscription, bool)> = granted
+            .into_iter()
+            .map(|(requested, existed)| {
+                let retained = wants_retained(&requested, existed);
+                // A subscription that is replaced goes on where it was.
+                let starts = self
+                    .subscriptions
+                    .get(&requested.filter)
+                    .map_or_else(|| active.live_from.clone(), |before| before.starts.clone());
+                let subscription = Subscription {
+                    options: requested.options,
+                    retain_handling: requested.retain_handling,
+                    starts,
+                };
+                (requested, subscription, retained)
+            })
+            .collect();
+        if let Err(reason) = self.store_subscriptions(&states).await {
+            let new: Vec<String> = states
+                .iter()
+                .filter(|(requested, ..)| self.subscriptions.get(&requested.filter).is_none())
+                .map(|(requested, ..)| requested.filter.clone())
+                .collect();
+            self.broker.dispatch.unsubscribe(subscriber, new).await;
+            return Err(reason);
+        }
+        let snapshot = active.snapshot.map(Arc::new);
+        for (requested, subscription, retained) in states {
+            if let (true, Some(snapshot)) = (retained, &snapshot) {
+                self.retained.push_back(RetainedScan::new(
+                    Arc::clone(snapshot),
+                    requested.filter.clone(),
+                    &requested.options,
+                ));
+            }
+            self.subscriptions.insert(&requested.filter, subscription);
+        }
+        self.cursor_dirty = true;
+        Ok(())
+    }
+
+    async fn store_subscriptions(
+        &self,
+        states: &[(Requested, Subscription, bool)],
+    ) -> Result<(), ReasonCode> {
+        if !self.is_persistent() {
+            return Ok(());
+        }
+        let subscriptions = states
+            .iter()
+            .map(|(requested, subscription, _)| SubscriptionState {
+                filter: requested.filter.clone(),
+                qos: subscription.options.qos as u8,
+                no_local: subscription.options.no_local,
+                retain_as_published: subscription.options.retain_as_published,
+                retain_handling: subscription.retain_handling,
+                identifier: subscription.options.identifier,
+                starts: subscription.starts.iter().collect(),
+            })
+            .collect();
+        // The cursor goes with the first subscription: without one, a session
+        // found after a crash would read its shards from the beginning.
+        let cursor = self.cursor_bodies();
+        for body in cursor
+            .iter()
+            .chain([&StateBody::Subscribed { subscriptions }])
+        {
+            self.broker
+                .append_state(self.client_id(), body)
+                .await
+                .map_err(|error| append_failure_reason(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The session's number in dispatch, which it gets when first needed: a
+    /// connection that only publishes never has one.
+    async fn attached(&mut self) -> Option<crate::dispatch::SubscriberId> {
+        if self.subscriber.is_none() {
+            let link = Arc::clone(&self.link);
+            let attached = self.broker.dispatch.attach(link, Vec::new()).await?;
+            self.subscriber = Some(attached.subscriber);
+        }
+        self.subscriber
+    }
+
+    /// Carries out an UNSUBSCRIBE and answers it.
+    pub(super) async fn unsubscribe(&mut self, request: UnsubscribeRequest, output: &mut Vec<u8>) {
+        let codes: Vec<ReasonCode> = request
+            .filters
+            .iter()
+            .map(|filter| {
+                if self.subscriptions.remove(filter) {
+                    ReasonCode::Success
+                } else {
+                    ReasonCode::NoSubscriptionExisted
+                }
+            })
+            .collect();
+        if codes.contains(&ReasonCode::Success) {
+            if let Some(subscriber) = self.subscriber {
+                let filters = request.filters.clone();
+                self.broker.dispatch.unsubscribe(subscriber, filters).await;
+            }
+            let body = StateBody::Unsubscribed {
+                filters: request.filters,
+            };
+            if self.is_persistent()
+                && let Err(error) = self.broker.append_state(self.client_id(), &body).await
+            {
+                self.end(Ending::server(
+                    append_failure_reason(&error),
+                    "the session's state could not be stored",
+                ));
+                return;
+            }
+        }
+        let reasons = if self.version == ProtocolVersion::V5 {
+            codes.as_slice()
+        } else {
+            &[]
+        };
+        let packet = UnsubAck {
+            packet_id: request.packet_id,
+            properties: AckProperties::default(),
+            reasons: ReasonCodes::from(reasons),
+        };
+        self.write(output, &Packet::UnsubAck(packet));
+    }
+
+    /// Asks dispatch to deliver again after the backlog has been read.
+    pub(super) async fn rejoin(&mut self) {
+        let Some(subscriber) = self.subscriber else {
+            return;
+        };
+        let live_from: Option<Positions> = self.broker.dispatch.rejoin(subscriber).await;
+        match (live_from, &mut self.catch_up) {
+            (Some(live_from), Some(catch_up)) => catch_up.rejoined(live_from),
+            _ => self.end(Ending::server(
+                ReasonCode::ServerShuttingDown,
+                "the broker stops",
+            )),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The subscriptions of one session, as its own connection needs them.
+
+use hashbrown::HashMap;
+use robustmq_protocol::topic;
+use robustmq_record::{Offset, ShardId};
+
+use crate::positions::Positions;
+use crate::shard_map::{DEFAULT_NAMESPACE, ShardMap};
+use crate::subscription::{SubscriptionOptions, TargetOptions};
+
+/// One subscription of the session.
+#[derive(Clone, Debug)]
+pub(super) struct Subscription {
+    pub(super) options: SubscriptionOptions,
+    pub(super) retain_handling: u8,
+    /// Messages before these positions are not part of it.
+    pub(super) starts: Positions,
+}
+
+/// All subscriptions of one session, by filter.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subscriptions {
+    by_filter: HashMap<Box<str>, Subscription>,
+}
+
+impl Subscriptions {
+    pub(super) fn get(&self, filter: &str) -> Option<&Subscription> {
+        self.by_filter.get(filter)
+    }
+
+    pub(super) fn insert(&mut self, filter: &str, subscription: Subscription) {
+        self.by_filter.insert(filter.into(), subscription);
+    }
+
+    pub(super) fn remove(&mut self, filter: &str) -> bool {
+        self.by_filter.remove(filter).is_some()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_filter.len()
+    }
+
+    /// The combined options for a topic's messages from `offset` on; none if
+    /// no subscription matches.
+    pub(super) fn matching(
+        &self,
+        topic: &str,
+        shard: ShardId,
+        offset: Offset,
+    ) -> Option<TargetOptions> {
+        let mut combined: Option<TargetOptions> = None;
+        for (filter, subscription) in &self.by_filter {
+            if subscription.starts.get(shard) <= offset && topic::matches(filter, topic) {
+                combined.get_or_insert_default().add(&subscription.options);
+            }
+        }
+        combined
+    }
+
+    /// Whether a shard can hold a match.
+    pub(super) fn reaches(&self, map: ShardMap, shard: ShardId) -> bool {
+        self.by_filter.keys().any(|filter| {
+            topic::has_wildcard(filter) || map.topic(DEFAULT_NAMESPACE, filter) == shard
+        })
+    }
+
+    /// The filters as automata over the segment index.
+    pub(super) fn automata(&self) -> Vec<topic::FilterAutomaton> {
+        self.by_filter
+            .keys()
+            .filter_map(|filter| topic::FilterAutomaton::parse(filter).ok())
+            .collect()
+    }
+}

@@ -1,0 +1,374 @@
+//! From committed to delivered and acknowledged: one thread that takes batches
+//! in log order, applies them to the views, matches their topics, hands
+//! references to the sessions and completes the appends.
+//!
+//! Invariants
+//! 1. A batch is matched once per distinct topic, not per message.
+//! 2. Dispatch never waits for a session: one that is full lags.
+//! 3. Views are applied before anybody hears that the batch is stored, so
+//!    whoever was answered finds its effect.
+//! 4. `dispatched` of a shard is raised only after the batch's deliveries have
+//!    been queued.
+//!
+//! **Not here**: protocol encoding and windows (`connection`).
+
+mod acknowledge;
+mod command;
+mod fan_out;
+mod interest;
+mod progress;
+mod queue;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use robustmq_log::{AppendError, CommitSink, FatalLogError};
+use robustmq_record::{Batch, Offset};
+use robustmq_views::Views;
+use tokio::sync::oneshot;
+
+pub(crate) use acknowledge::reason as append_failure_reason;
+pub(crate) use command::{Attached, FilterOptions, Subscribed};
+pub(crate) use fan_out::KIND_MESSAGE;
+pub(crate) use interest::SubscriberId;
+pub(crate) use progress::Progress;
+
+use crate::counters::Counters;
+use crate::link::Link;
+use crate::mailbox::{OutcomeSink, Waiters};
+use crate::positions::Positions;
+use command::Command;
+use fan_out::FanOut;
+use interest::Interest;
+use queue::{Input, Queue};
+
+/// What ends the process: called once, from the thread that noticed.
+pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+
+/// What dispatch needs from the rest.
+pub(crate) struct DispatchSetup {
+    /// Where every shard's dispatching starts: the end of what the log held
+    /// and the views have applied.
+    pub(crate) start: Positions,
+    /// The views to keep up to date.
+    pub(crate) views: Arc<Views>,
+    /// Bytes of batches after which a session that has not taken its
+    /// references must let go.
+    pub(crate) hold_bytes_max: usize,
+    /// What to do when the log or the views fail.
+    pub(crate) on_fatal: OnFatal,
+    /// Where to count.
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// The way to the dispatch thread; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Dispatch {
+    queue: Arc<Queue>,
+    progress: Arc<Progress>,
+}
+
+/// The thread behind a [`Dispatch`].
+pub(crate) struct DispatchThread {
+    handle: JoinHandle<()>,
+    queue: Arc<Queue>,
+}
+
+impl DispatchThread {
+    /// Does what is queued and ends.
+    pub(crate) fn stop(self) {
+        self.queue.push(Input::Stop);
+        if self.handle.join().is_err() {
+            tracing::error!("the dispatch thread panicked; see the message above");
+        }
+    }
+}
+
+impl Dispatch {
+    /// A queue without a thread: what the log reports gathers until
+    /// [`Dispatch::start`].
+    pub(crate) fn new(shards: u32) -> Self {
+        Self {
+            queue: Arc::new(Queue::default()),
+            progress: Arc::new(Progress::new(shards)),
+        }
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(&self, setup: DispatchSetup) -> std::io::Result<DispatchThread> {
+        for (shard, end) in setup.start.iter() {
+            self.progress.raise(shard, end);
+        }
+        let worker = Worker {
+            interest: Interest::default(),
+            fan_out: FanOut::new(setup.hold_bytes_max),
+            dispatched: setup.start,
+            views: setup.views,
+            on_fatal: setup.on_fatal,
+            counters: setup.counters,
+            progress: Arc::clone(&self.progress),
+        };
+        let queue = Arc::clone(&self.queue);
+        let inputs = Arc::clone(&self.queue);
+        let handle = std::thread::Builder::new()
+            .name("dispatch".to_owned())
+            .spawn(move || worker.run(&inputs))?;
+        Ok(DispatchThread { handle, queue })
+    }
+
+    /// How far every shard has been dispatched.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Makes a session live; its known subscriptions are kept, others added.
+    pub(crate) async fn attach(
+        &self,
+        link: Arc<Link>,
+        subscriptions: Vec<FilterOptions>,
+    ) -> Option<Attached> {
+        self.ask(|reply| Command::Attach {
+            link,
+            subscriptions,
+            reply,
+        })
+        .await
+    }
+
+    /// Adds subscriptions.
+    pub(crate) async fn subscribe(
+        &self,
+        subscriber: SubscriberId,
+        subscriptions: Vec<FilterOptions>,
+        with_snapshot: bool,
+    ) -> Option<Subscribed> {
+        self.ask(|reply| Command::Subscribe {
+            subscriber,
+            subscriptions,
+            with_snapshot,
+            reply,
+        })
+        .await
+    }
+
+    /// Removes subscriptions.
+    pub(crate) async fn unsubscribe(
+        &self,
+        subscriber: SubscriberId,
+        filters: Vec<String>,
+    ) -> Option<()> {
+        self.ask(|reply| Command::Unsubscribe {
+            subscriber,
+            filters,
+            reply,
+        })
+        .await
+    }
+
+    /// Makes a lagging session live again.
+    pub(crate) async fn rejoin(&self, subscriber: SubscriberId) -> Option<Positions> {
+        self.ask(|reply| Command::Rejoin { subscriber, reply })
+            .await
+    }
+
+    /// The connection ends; `keep` keeps the subscriptions (offline session).
+    pub(crate) async fn detach(&self, subscriber: SubscriberId, keep: bool) -> Option<()> {
+        self.ask(|reply| Command::Detach {
+            subscriber,
+            keep,
+            reply,
+        })
+        .await
+    }
+
+    /// Makes an offline session's subscriptions known, at start.
+    pub(crate) fn enter_offline(&self, client_id: String, subscriptions: Vec<FilterOptions>) {
+        self.queue.push(Input::Command(Command::EnterOffline {
+            client_id,
+            subscriptions,
+        }));
+    }
+
+    /// An offline session has ended.
+    pub(crate) fn forget(&self, client_id: String) {
+        self.queue
+            .push(Input::Command(Command::Forget { client_id }));
+    }
+
+    /// Sends a command and waits for its answer; none when dispatch has ended.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.push(Input::Command(command(reply)));
+        answer.await.ok()
+    }
+}
+
+impl CommitSink for Dispatch {
+    fn committed(&self, batch: Arc<Batch>) {
+        self.queue.push_batch(batch);
+    }
+
+    fn failed(&self, error: FatalLogError) {
+        self.queue.push(Input::Failed(error));
+    }
+}
+
+impl OutcomeSink for Dispatch {
+    fn outcome(&self, result: Result<Arc<Batch>, AppendError>, waiters: Waiters) {
+        self.queue.push(Input::Ended(result, waiters));
+    }
+}
+
+struct Worker {
+    interest: Interest,
+    fan_out: FanOut,
+    dispatched: Positions,
+    views: Arc<Views>,
+    on_fatal: OnFatal,
+    counters: Arc<Counters>,
+    progress: Arc<Progress>,
+}
+
+impl Worker {
+    fn run(mut self, queue: &Queue) {
+        let mut inputs = VecDeque::new();
+        loop {
+            queue.take(&mut inputs);
+            for input in inputs.drain(..) {
+                match input {
+                    Input::Committed(batch) => self.handle_committed(&batch),
+                    Input::Ended(result, waiters) => {
+                        acknowledge::acknowledge(&result, &self.fan_out, waiters);
+                    }
+                    Input::Command(command) => self.handle_command(command),
+                    Input::Failed(error) => (self.on_fatal)(error.to_string()),
+                    Input::Stop => {
+                        queue.close();
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_committed(&mut self, batch: &Arc<Batch>) {
+        let shard = batch.shard();
+        let first = batch.first_offset();
+        let next = Offset::new(batch.index() + 1, 0);
+        assert!(
+            first >= self.dispatched.get(shard),
+            "batches of a shard are committed in order: {first:?} after {:?}",
+            self.dispatched.get(shard)
+        );
+        if let Err(error) = self.views.apply(batch) {
+            (self.on_fatal)(format!("the views could not be updated: {error}"));
+            return;
+        }
+        self.fan_out
+            .dispatch(batch, &mut self.interest, &self.dispatched, &self.counters);
+        self.dispatched.set(shard, next);
+        self.progress.raise(shard, next);
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        // A reply nobody waits for any more belongs to a connection that ended
+        // meanwhile; its own clean-up follows.
+        match command {
+            Command::Attach {
+                link,
+                subscriptions,
+                reply,
+            } => {
+                let subscriber = self
+                    .interest
+                    .enter(link.client_id(), Some(Arc::clone(&link)));
+                self.replace_subscriptions(subscriber, subscriptions);
+                link.set_live();
+                let live_from = self.dispatched.clone();
+                let _ = reply.send(Attached {
+                    subscriber,
+                    live_from,
+                });
+            }
+            Command::Subscribe {
+                subscriber,
+                subscriptions,
+                with_snapshot,
+                reply,
+            } => {
+                for (filter, options) in subscriptions {
+                    self.interest.subscribe(subscriber, &filter, options);
+                }
+                let live_from = self.dispatched.clone();
+                let snapshot = with_snapshot.then(|| self.views.snapshot());
+                let _ = reply.send(Subscribed {
+                    live_from,
+                    snapshot,
+                });
+            }
+            Command::Unsubscribe {
+                subscriber,
+                filters,
+                reply,
+            } => {
+                for filter in filters {
+                    self.interest.unsubscribe(subscriber, &filter);
+                }
+                let _ = reply.send(());
+            }
+            Command::Rejoin { subscriber, reply } => {
+                if let Some(link) = self.interest.link(subscriber) {
+                    link.set_live();
+                }
+                let _ = reply.send(self.dispatched.clone());
+            }
+            Command::Detach {
+                subscriber,
+                keep,
+                reply,
+            } => {
+                if keep {
+                    self.interest.park(subscriber);
+                } else {
+                    self.interest.remove(subscriber);
+                }
+                let _ = reply.send(());
+            }
+            Command::EnterOffline {
+                client_id,
+                subscriptions,
+            } => {
+                let subscriber = self.interest.enter(&client_id, None);
+                self.replace_subscriptions(subscriber, subscriptions);
+            }
+            Command::Forget { client_id } => self.interest.remove_offline(&client_id),
+        }
+    }
+
+    fn replace_subscriptions(&mut self, subscriber: SubscriberId, wanted: Vec<FilterOptions>) {
+        let stale: Vec<Box<str>> = self
+            .interest
+            .filters(subscriber)
+            .iter()
+            .filter(|known| !wanted.iter().any(|(filter, _)| **filter == ***known))
+            .cloned()
+            .collect();
+        for filter in stale {
+            self.interest.unsubscribe(subscriber, &filter);
+        }
+        for (filter, options) in wanted {
+            if !self
+                .interest
+                .filters(subscriber)
+                .iter()
+                .any(|known| **known == *filter)
+            {
+                self.interest.subscribe(subscriber, &filter, options);
+            }
+        }
+    }
+}

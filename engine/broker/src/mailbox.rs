@@ -1,0 +1,259 @@
+//! Where publishes and state records wait for the log, one mailbox per shard.
+//!
+//! Connections append straight into the batch that will be written: that copy
+//! is the only one on the way in. The log's writer takes the batch when it is
+//! ready to write, so a batch grows exactly as long as the sync before it.
+//!
+//! Invariants
+//! 1. A mailbox never holds more than its limit: whoever finds it full waits
+//!    (a connection stops reading its socket) and is woken when it is taken.
+//! 2. Every append that has a waiter is completed exactly once, stored or not.
+//!
+//! **Not here**: what becomes of a stored batch (`dispatch`).
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, MutexGuard};
+use robustmq_log::{AppendError, BatchSource, ShardLog, TakenBatch};
+use robustmq_record::{Batch, BatchBuilder, BatchLimits, RecordInput, ShardId};
+use tokio::sync::{Notify, oneshot};
+
+use crate::link::{Link, Ticket};
+
+/// Who is told how an append ended.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    /// A connection, through its link.
+    Link {
+        /// Index into [`Waiters::links`].
+        link: u32,
+        /// What the append was for.
+        ticket: Ticket,
+        /// The record's place in the batch.
+        slot: u16,
+    },
+    /// A task that waits for a state record to be stored and applied.
+    Task(oneshot::Sender<Result<(), AppendError>>),
+}
+
+/// Everybody who waits for one batch.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    /// Distinct consecutive links, so that a connection costs one reference
+    /// per batch and not one per message.
+    pub(crate) links: Vec<Arc<Link>>,
+    /// In slot order.
+    pub(crate) waiters: Vec<Waiter>,
+}
+
+/// How the log's outcome reaches the broker; implemented by dispatch.
+pub(crate) trait OutcomeSink: Send + Sync + 'static {
+    /// The batch is durable, or could not be stored.
+    fn outcome(&self, result: Result<Arc<Batch>, AppendError>, waiters: Waiters);
+}
+
+/// The mailbox is full; the caller has been noted and will be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MailboxFull;
+
+struct Open {
+    builder: BatchBuilder,
+    waiters: Waiters,
+    blocked: Vec<Arc<Link>>,
+}
+
+struct Mailbox {
+    open: Mutex<Open>,
+    /// Wakes tasks (not connections) that found the mailbox full.
+    space: Notify,
+}
+
+/// The mailboxes of all shards of this node.
+pub(crate) struct Mailboxes {
+    boxes: Vec<Mailbox>,
+    limits: BatchLimits,
+    sink: Arc<dyn OutcomeSink>,
+    log: OnceLock<Arc<dyn ShardLog>>,
+}
+
+impl Mailboxes {
+    /// Empty mailboxes; `limits` bound what each holds while the log is busy.
+    pub(crate) fn new(shards: u32, limits: BatchLimits, sink: Arc<dyn OutcomeSink>) -> Self {
+        let mailbox = || Mailbox {
+            open: Mutex::new(Open {
+                builder: BatchBuilder::new(limits),
+                waiters: Waiters::default(),
+                blocked: Vec::new(),
+            }),
+            space: Notify::new(),
+        };
+        Self {
+            boxes: (0..shards).map(|_| mailbox()).collect(),
+            limits,
+            sink,
+            log: OnceLock::new(),
+        }
+    }
+
+    /// Names the log that takes the batches; before that, appends only gather.
+    pub(crate) fn connect(&self, log: Arc<dyn ShardLog>) {
+        let first = self.log.set(log).is_ok();
+        assert!(first, "mailboxes feed one log");
+    }
+
+    /// Starts a run of appends by one connection.
+    pub(crate) fn appender<'a>(&'a self, link: &'a Arc<Link>) -> Appender<'a> {
+        Appender {
+            mailboxes: self,
+            link,
+            current: None,
+        }
+    }
+
+    /// Appends one record and waits until it is durable and the views show it.
+    ///
+    /// # Errors
+    /// What the log says when it could not be stored.
+    pub(crate) async fn append_and_wait(
+        &self,
+        shard: ShardId,
+        record: &RecordInput<'_>,
+    ) -> Result<(), AppendError> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiter = Some(Waiter::Task(sender));
+        loop {
+            let mailbox = self.mailbox(shard);
+            let space = mailbox.space.notified();
+            tokio::pin!(space);
+            space.as_mut().enable();
+            let pushed = {
+                let mut open = mailbox.open.lock();
+                let pushed = open.builder.try_push(record).is_ok();
+                if pushed && let Some(waiter) = waiter.take() {
+                    open.waiters.waiters.push(waiter);
+                }
+                pushed
+            };
+            if pushed {
+                break;
+            }
+            space.await;
+        }
+        self.wake(shard);
+        receiver.await.unwrap_or(Err(AppendError::Shutdown))
+    }
+
+    fn mailbox(&self, shard: ShardId) -> &Mailbox {
+        &self.boxes[shard.0 as usize]
+    }
+
+    fn wake(&self, shard: ShardId) {
+        if let Some(log) = self.log.get() {
+            log.wake(shard);
+        }
+    }
+}
+
+impl BatchSource for Mailboxes {
+    fn take(&self, shard: ShardId) -> Option<TakenBatch> {
+        let mailbox = self.mailbox(shard);
+        let (builder, waiters, blocked) = {
+            let mut open = mailbox.open.lock();
+            if open.builder.is_empty() {
+                return None;
+            }
+            let builder = std::mem::replace(&mut open.builder, BatchBuilder::new(self.limits));
+            (
+                builder,
+                std::mem::take(&mut open.waiters),
+                std::mem::take(&mut open.blocked),
+            )
+        };
+        for link in blocked {
+            link.nudge();
+        }
+        mailbox.space.notify_waiters();
+        let sink = Arc::clone(&self.sink);
+        Some(TakenBatch {
+            builder,
+            completion: Box::new(move |result| sink.outcome(result, waiters)),
+        })
+    }
+}
+
+/// A run of appends by one connection: keeps the mailbox of the last shard
+/// locked, so that a run on one topic locks once. Never held across an await.
+pub(crate) struct Appender<'a> {
+    mailboxes: &'a Mailboxes,
+    link: &'a Arc<Link>,
+    current: Option<(ShardId, MutexGuard<'a, Open>)>,
+}
+
+impl Appender<'_> {
+    /// Appends a record; its completion reaches the link if a ticket is given.
+    ///
+    /// # Errors
+    /// [`MailboxFull`]: nothing was appended; the link will be woken when the
+    /// log has taken what is there.
+    pub(crate) fn push(
+        &mut self,
+        shard: ShardId,
+        record: &RecordInput<'_>,
+        ticket: Option<Ticket>,
+    ) -> Result<(), MailboxFull> {
+        if self
+            .current
+            .as_ref()
+            .is_none_or(|(current, _)| *current != shard)
+        {
+            self.release();
+            self.current = Some((shard, self.mailboxes.mailbox(shard).open.lock()));
+        }
+        let Some((_, open)) = self.current.as_mut() else {
+            return Err(MailboxFull);
+        };
+        let Ok(slot) = open.builder.try_push(record) else {
+            if !open
+                .blocked
+                .iter()
+                .any(|blocked| Arc::ptr_eq(blocked, self.link))
+            {
+                open.blocked.push(Arc::clone(self.link));
+            }
+            return Err(MailboxFull);
+        };
+        if let Some(ticket) = ticket {
+            let link = open.waiters.link_index(self.link);
+            open.waiters
+                .waiters
+                .push(Waiter::Link { link, ticket, slot });
+        }
+        Ok(())
+    }
+
+    fn release(&mut self) {
+        if let Some((shard, open)) = self.current.take() {
+            drop(open);
+            self.mailboxes.wake(shard);
+        }
+    }
+}
+
+impl Drop for Appender<'_> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl Waiters {
+    fn link_index(&mut self, link: &Arc<Link>) -> u32 {
+        let same = self
+            .links
+            .last()
+            .is_some_and(|last| Arc::ptr_eq(last, link));
+        if !same {
+            self.links.push(Arc::clone(link));
+        }
+        (self.links.len() - 1) as u32
+    }
+}

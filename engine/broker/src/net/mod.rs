@@ -1,0 +1,3 @@
+//! Listeners: where connections come in.
+
+pub(crate) mod tcp;

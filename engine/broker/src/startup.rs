@@ -1,0 +1,134 @@
+//! Between recovery and the first connection: views catch up with the log,
+//! and sessions that were connected when the last run ended are closed.
+
+use std::sync::Arc;
+
+use robustmq_log::{LogReader, ReadLimits, ShardLog};
+use robustmq_protocol::QoS;
+use robustmq_record::{Offset, ShardId};
+use robustmq_views::{SessionState, StateBody, ViewError, Views, Will};
+
+use crate::broker::Broker;
+use crate::dispatch::FilterOptions;
+use crate::positions::Positions;
+use crate::subscription::SubscriptionOptions;
+use crate::will;
+
+/// Batches applied to the views at a time.
+const BATCHES_AT_A_TIME: usize = 256;
+
+/// Bytes of batches applied to the views at a time.
+const BYTES_AT_A_TIME: usize = 8 << 20;
+
+/// Records under way at a time while sessions are closed.
+const CLOSING_AT_A_TIME: usize = 256;
+
+/// Applies what the log holds beyond what the views have applied. Returns
+/// where every shard ends.
+pub(crate) fn catch_up(
+    views: &Views,
+    reader: &LogReader,
+    log: &dyn ShardLog,
+    shards: impl Iterator<Item = ShardId>,
+) -> Result<Positions, ViewError> {
+    let mut ends = Positions::default();
+    let limits = ReadLimits {
+        bytes_max: BYTES_AT_A_TIME,
+        batches_max: BATCHES_AT_A_TIME,
+    };
+    for shard in shards {
+        let position = log.position(shard);
+        let end = Offset::new(position.commit_end, 0);
+        let mut next = views.begin(shard, Offset::new(position.local_start, 0))?;
+        let mut batches = 0usize;
+        while next < end {
+            let chunk = match reader.read_state(shard, next, limits) {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    tracing::error!(shard = shard.0, offset = next.0, %error, "part of the log could not be read; the views lack what it held");
+                    break;
+                }
+            };
+            batches += chunk.batches.len();
+            views.apply_all(&chunk.batches)?;
+            if chunk.next <= next {
+                break;
+            }
+            next = chunk.next;
+        }
+        views.note_applied(shard, end);
+        views.caught_up(shard)?;
+        ends.set(shard, end);
+        if batches > 0 {
+            tracing::info!(shard = shard.0, batches, "views caught up with the log");
+        }
+    }
+    Ok(ends)
+}
+
+/// Makes the subscriptions of all sessions known to dispatch, and closes those
+/// that were connected when the last run ended: their connections are gone.
+pub(crate) async fn restore_sessions(broker: &Arc<Broker>) -> Result<usize, ViewError> {
+    let mut connected: Vec<SessionState> = Vec::new();
+    let mut count = 0usize;
+    broker.views.for_each_session(&mut |state: SessionState| {
+        count += 1;
+        let subscriptions = filter_options(&state);
+        if !subscriptions.is_empty() {
+            broker
+                .dispatch
+                .enter_offline(state.client_id.clone(), subscriptions);
+        }
+        if state.connected {
+            connected.push(state);
+        }
+        true
+    })?;
+    for group in connected.chunks(CLOSING_AT_A_TIME) {
+        let mut closing = tokio::task::JoinSet::new();
+        for state in group.iter().cloned() {
+            let broker = Arc::clone(broker);
+            closing.spawn(async move { close(&broker, state).await });
+        }
+        closing.join_all().await;
+    }
+    Ok(count)
+}
+
+async fn close(broker: &Broker, state: SessionState) {
+    let now_ms = broker.clock.wall_ms();
+    let delay_s = |will: &Will| will.delay_s.min(state.expiry_s);
+    let mut will = None;
+    if let Some(pending) = &state.will {
+        match delay_s(pending) {
+            0 => will::publish(broker, &state.client_id, pending).await,
+            delay_s => will = Some(now_ms + u64::from(delay_s) * 1000),
+        }
+    }
+    let body = StateBody::SessionClosed {
+        epoch: state.epoch,
+        at_ms: now_ms,
+        expiry_s: state.expiry_s,
+        will,
+    };
+    if let Err(error) = broker.append_state(&state.client_id, &body).await {
+        tracing::warn!(client_id = state.client_id, %error, "a session of the last run could not be closed");
+    }
+}
+
+/// The subscriptions of a stored session as dispatch wants them.
+pub(crate) fn filter_options(state: &SessionState) -> Vec<FilterOptions> {
+    state
+        .subscriptions
+        .values()
+        .map(|subscription| {
+            let options = SubscriptionOptions {
+                qos: QoS::try_from(subscription.qos).unwrap_or(QoS::AtMostOnce),
+                no_local: subscription.no_local,
+                retain_as_published: subscription.retain_as_published,
+                identifier: subscription.identifier,
+            };
+            (subscription.filter.clone(), options)
+        })
+        .collect()
+}

@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use robustmq_config::{Config, ConfigErrors, LoadOptions};
+
+use crate::start;
+
+/// The configuration is wrong, or the start failed for a reason the user can mend.
+const EXIT_USAGE: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  robustmq                                    start on embedded defaults, data in ./data
+  robustmq start --config robustmq.toml       start with a configuration file
+  robustmq start --set listeners.tcp.default.bind=127.0.0.1:1884
+  ROBUSTMQ__NODE__DATA_DIR=/srv/mq robustmq   override a key by the environment
+  robustmq check-config --config robustmq.toml";
+
+/// RobustMQ MQTT: a durable MQTT broker on a segment log.
+#[derive(Parser)]
+#[command(name = "robustmq", version, about, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    sources: Sources,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the broker (what `robustmq` alone does).
+    #[command(after_help = EXAMPLES)]
+    Start,
+    /// Check the configuration and print what it comes to.
+    CheckConfig,
+    /// Print the version.
+    Version,
+}
+
+#[derive(Args)]
+struct Sources {
+    /// Configuration file.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Override one key; may be given several times.
+    #[arg(long, value_name = "SECTION.KEY=VALUE", global = true)]
+    set: Vec<String>,
+}
+
+/// Runs what the command line asks for.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Start) {
+        Command::Version => {
+            println!("robustmq {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Command::CheckConfig => match load(cli.sources) {
+            Ok(_) => {
+                println!("the configuration is valid");
+                ExitCode::SUCCESS
+            }
+            Err(errors) => refuse(&errors),
+        },
+        Command::Start => match load(cli.sources) {
+            Ok(config) => start::run(&config),
+            Err(errors) => refuse(&errors),
+        },
+    }
+}
+
+fn load(sources: Sources) -> Result<Config, ConfigErrors> {
+    Config::load(LoadOptions::with_process_env(sources.config, sources.set))
+}
+
+fn refuse(errors: &ConfigErrors) -> ExitCode {
+    eprintln!("{errors}");
+    ExitCode::from(EXIT_USAGE)
+}
