@@ -1,0 +1,258 @@
+//! The broker as a process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long a broker may take to start or stop before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker that did not start.
+#[derive(Debug)]
+pub struct Failed {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+/// A running broker with its data directory. Killed when dropped.
+pub struct Broker {
+    directory: Arc<TempDir>,
+    sets: Vec<String>,
+    child: Child,
+    address: SocketAddr,
+    stderr: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Broker {
+    /// Starts a broker on a new data directory and a free port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(sets: &[&str]) -> Self {
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+        Self::launch(directory, sets, "127.0.0.1:0").unwrap_or_else(|failed| {
+            panic!(
+                "the broker did not start ({}): {}",
+                failed.status, failed.stderr
+            )
+        })
+    }
+
+    /// Tries to start a broker on a given data directory.
+    ///
+    /// # Errors
+    /// [`Failed`] when it ends before it is ready.
+    pub fn try_start(data: &Path, sets: &[&str]) -> Result<Self, Failed> {
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let mut sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        sets.push(format!("node.data_dir={}", data.display()));
+        Self::launch(directory, sets, "127.0.0.1:0")
+    }
+
+    fn launch(directory: Arc<TempDir>, sets: Vec<String>, bind: &str) -> Result<Self, Failed> {
+        let data = directory.path().join("data");
+        let mut command = Command::new(binary("robustmq"));
+        command.arg("start");
+        command
+            .arg("--set")
+            .arg(format!("node.data_dir={}", data.display()));
+        command
+            .arg("--set")
+            .arg(format!("listeners.tcp.default.bind={bind}"));
+        for set in &sets {
+            command.arg("--set").arg(set);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .expect("the binary `robustmq` starts: build it first");
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let reader = collect(
+            child.stderr.take().expect("stderr is piped"),
+            Arc::clone(&stderr),
+        );
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut address = None;
+        for line in stdout.lines().map_while(Result::ok) {
+            if let Some(found) = line.strip_prefix("listening tcp:default mqtt://") {
+                address = found.parse().ok();
+            }
+            if line == "ready" {
+                break;
+            }
+        }
+        match address {
+            Some(address) => Ok(Self {
+                directory,
+                sets,
+                child,
+                address,
+                stderr,
+                reader: Some(reader),
+            }),
+            None => {
+                let status = child.wait().expect("the process can be waited for");
+                reader.join().expect("the log is read");
+                let stderr = text(&stderr);
+                Err(Failed { status, stderr })
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        text(&self.stderr)
+    }
+
+    /// Resident memory, bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the process runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("there is VmRSS");
+        let kilobytes = line.split_whitespace().nth(1).expect("VmRSS has a value");
+        kilobytes.parse::<u64>().expect("VmRSS is a number") * 1024
+    }
+
+    /// Kills it without warning and starts it again on the same data and port.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// Kills it without warning.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process can be waited for");
+    }
+
+    /// Starts it again after its end, on the same data and port.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    pub fn restart(&mut self) {
+        let bind = self.address.to_string();
+        let log = self.log();
+        let again = Self::launch(Arc::clone(&self.directory), self.sets.clone(), &bind);
+        *self = again.unwrap_or_else(|failed| {
+            panic!(
+                "the broker did not start again ({}): {}\nbefore:\n{log}",
+                failed.status, failed.stderr
+            )
+        });
+    }
+
+    /// Asks it to stop (SIGINT) and waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn stop(&mut self) -> (ExitStatus, Duration) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::INT).expect("the process gets the signal");
+        let start = Instant::now();
+        let status = self.wait();
+        (status, start.elapsed())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .expect("the process can be waited for")
+            {
+                if let Some(reader) = self.reader.take() {
+                    reader.join().expect("the log is read");
+                }
+                return status;
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "the broker does not end:\n{}",
+                self.log()
+            );
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the broker's log:\n{}", self.log());
+        }
+    }
+}
+
+fn text(shared: &Mutex<String>) -> String {
+    shared
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
+fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut buffer = [0u8; 4096];
+        while let Ok(count) = from.read(&mut buffer) {
+            if count == 0 {
+                break;
+            }
+            let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            into.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_str(&text);
+        }
+    })
+}
+
+/// A binary of this workspace: beside the test's own executable, or as
+/// `ROBUSTMQ_BIN` says.
+fn binary(name: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os("ROBUSTMQ_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("the test knows its path");
+    let directory = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("the target directory");
+    directory.join(name)
+}
