@@ -59,7 +59,13 @@ impl Client {
 
     /// A client on a socket that is connected already.
     pub fn on(stream: TcpStream, version: Version) -> Self {
-        Self { stream, version, input: Vec::new(), early: VecDeque::new(), id: 0 }
+        Self {
+            stream,
+            version,
+            input: Vec::new(),
+            early: VecDeque::new(),
+            id: 0,
+        }
     }
 
     /// A client with a clean start.
@@ -80,7 +86,11 @@ impl Client {
         let mut client = Self::open(broker, connect.version);
         client.send(&connect.bytes());
         match client.packet() {
-            Packet::ConnAck { session_present, code: 0, props } => (client, session_present, props),
+            Packet::ConnAck {
+                session_present,
+                code: 0,
+                props,
+            } => (client, session_present, props),
             other => panic!("{connect:?} is not accepted: {other:?}"),
         }
     }
@@ -156,13 +166,19 @@ impl Client {
                 Err(error) => panic!("the broker sent what is no packet: {error}"),
             }
             // A timeout of zero would mean none.
-            let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            self.stream.set_read_timeout(Some(left)).expect("a timeout can be set");
+            let left = end
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_millis(1));
+            self.stream
+                .set_read_timeout(Some(left))
+                .expect("a timeout can be set");
             let mut chunk = [0; 65_536];
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Heard::Closed,
                 Ok(count) => self.input.extend(&chunk[..count]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     if Instant::now() >= end {
                         return Heard::Nothing;
                     }
@@ -180,7 +196,10 @@ impl Client {
     pub fn packet(&mut self) -> Packet {
         match self.hear(PATIENCE) {
             Heard::Packet(packet) => packet,
-            other => panic!("waited for a packet: {other:?}, half of one: {}", hex(&self.input)),
+            other => panic!(
+                "waited for a packet: {other:?}, half of one: {}",
+                hex(&self.input)
+            ),
         }
     }
 
@@ -211,7 +230,12 @@ impl Client {
     /// # Panics
     /// If none comes.
     pub fn wait_for<T>(&mut self, what: &str, fits: impl Fn(&Packet) -> Option<T>) -> T {
-        if let Some((at, found)) = self.early.iter().enumerate().find_map(|(at, packet)| Some((at, fits(packet)?))) {
+        if let Some((at, found)) = self
+            .early
+            .iter()
+            .enumerate()
+            .find_map(|(at, packet)| Some((at, fits(packet)?)))
+        {
             self.early.remove(at);
             return found;
         }
@@ -276,7 +300,11 @@ impl Client {
     pub fn publish_through(&mut self, publish: Publish) -> Ack {
         let id = publish.id;
         self.publish(&publish);
-        let kind = if publish.qos == 1 { AckKind::PubAck } else { AckKind::PubRec };
+        let kind = if publish.qos == 1 {
+            AckKind::PubAck
+        } else {
+            AckKind::PubRec
+        };
         let ack = self.wait_for_ack(kind, id);
         if kind == AckKind::PubRec && ack.code < 0x80 {
             self.ack(AckKind::PubRel, id);
@@ -316,7 +344,9 @@ impl Client {
     /// Sends PINGREQ and waits for PINGRESP; packets before it are kept for later.
     pub fn ping(&mut self) {
         self.send(&[0xc0, 0]);
-        self.wait_for("PINGRESP", |packet| matches!(packet, Packet::PingResp).then_some(()));
+        self.wait_for("PINGRESP", |packet| {
+            matches!(packet, Packet::PingResp).then_some(())
+        });
     }
 
     /// Expects that nothing has been or is being sent to this client: a ping is answered, and silence.
@@ -340,7 +370,11 @@ impl Client {
                 other => panic!("waited for DISCONNECT {wanted:#04x}: {other:?}"),
             }
         }
-        assert_eq!(self.hear(PATIENCE), Heard::Closed, "the connection was to end");
+        assert_eq!(
+            self.hear(PATIENCE),
+            Heard::Closed,
+            "the connection was to end"
+        );
     }
 
     /// Ends the connection with a DISCONNECT of reason code 0 and waits until the broker has closed it.

@@ -56,7 +56,11 @@ pub fn program() -> PathBuf {
         return path.into();
     }
     let test = std::env::current_exe().expect("a test knows where it is");
-    let path = test.ancestors().nth(2).expect("tests lie in deps").join("robustmq");
+    let path = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in deps")
+        .join("robustmq");
     assert!(
         path.exists(),
         "{} is missing: build it (make build), or name another one in ROBUSTMQ_BIN",
@@ -137,7 +141,14 @@ impl Broker {
             None => Data::Temp(tempfile::tempdir().expect("a temp folder can be made")),
         };
         let (child, output, address) = launch(&options, data.path(), None)?;
-        Ok(Self { options, data, address, child, output, announced: Vec::new() })
+        Ok(Self {
+            options,
+            data,
+            address,
+            child,
+            output,
+            announced: Vec::new(),
+        })
     }
 
     /// Starts it again on the same data and port, after [`Self::kill_9`] or [`Self::stop`].
@@ -151,7 +162,10 @@ impl Broker {
                 self.check_log();
                 (self.child, self.output, self.address) = (child, output, address);
             }
-            Err(not) => panic!("the broker did not start again ({:?}):\n{}", not.status, not.text),
+            Err(not) => panic!(
+                "the broker did not start again ({:?}):\n{}",
+                not.status, not.text
+            ),
         }
     }
 
@@ -200,7 +214,9 @@ impl Broker {
     /// If it does not in time.
     pub fn wait_for_text(&self, text: &str) {
         assert!(
-            self.output.wait_for(STOP_PATIENCE, |line| line.contains(text)).is_some(),
+            self.output
+                .wait_for(STOP_PATIENCE, |line| line.contains(text))
+                .is_some(),
             "the broker never wrote {text:?}"
         );
     }
@@ -235,13 +251,19 @@ impl Broker {
         let start = Instant::now();
         let status = wait(&mut self.child, STOP_PATIENCE).expect("the broker ends");
         self.output.finish();
-        Ended { status, took: start.elapsed() }
+        Ended {
+            status,
+            took: start.elapsed(),
+        }
     }
 
     /// Fails if a line was a WARN or an ERROR that the test did not announce.
     fn check_log(&self) {
         let bad = self.output.complaints(&self.announced);
-        assert!(bad.is_empty(), "the broker complained without the test expecting it: {bad:#?}");
+        assert!(
+            bad.is_empty(),
+            "the broker complained without the test expecting it: {bad:#?}"
+        );
     }
 }
 
@@ -265,7 +287,11 @@ impl Drop for Broker {
 /// If it goes on running.
 pub fn run_program(arguments: &[&str]) -> NotStarted {
     let mut command = Command::new(program());
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     let mut output = Output::capture(&mut child);
     let status = wait(&mut child, STOP_PATIENCE);
@@ -274,7 +300,10 @@ pub fn run_program(arguments: &[&str]) -> NotStarted {
         child.wait().expect("a killed process ends");
     }
     output.finish();
-    NotStarted { status, text: output.text() }
+    NotStarted {
+        status,
+        text: output.text(),
+    }
 }
 
 type Launched = (Child, Output, SocketAddr);
@@ -298,12 +327,21 @@ fn launch(
     for (key, value) in &options.sets {
         command.arg("--set").arg(format!("{key}={value}"));
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     let mut output = Output::capture(&mut child);
-    let found = output.wait_for(START_PATIENCE, |line| line == "ready").and_then(|()| {
-        output.find(|line| line.strip_prefix("listening tcp:default mqtt://")?.parse().ok())
-    });
+    let found = output
+        .wait_for(START_PATIENCE, |line| line == "ready")
+        .and_then(|()| {
+            output.find(|line| {
+                line.strip_prefix("listening tcp:default mqtt://")?
+                    .parse()
+                    .ok()
+            })
+        });
     match found {
         Some(address) => Ok((child, output, address)),
         None => Err(give_up(child, output)),
@@ -315,7 +353,10 @@ fn give_up(mut child: Child, mut output: Output) -> NotStarted {
     let _ended = child.kill();
     let _ended = child.wait();
     output.finish();
-    NotStarted { status, text: output.text() }
+    NotStarted {
+        status,
+        text: output.text(),
+    }
 }
 
 fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {

@@ -23,7 +23,11 @@ impl Default for Options {
 impl Options {
     /// Small segment files, so that a start does not write a hundred megabytes.
     pub fn new() -> Self {
-        let options = Self { sets: Vec::new(), data_dir: None, environment: Vec::new() };
+        let options = Self {
+            sets: Vec::new(),
+            data_dir: None,
+            environment: Vec::new(),
+        };
         options.set("storage.segment_size", "4MB")
     }
 
@@ -51,7 +55,10 @@ impl Options {
 
     /// The value of a configuration key, if the test has set one.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.sets.iter().find(|(at, _)| at == key).map(|(_, value)| value.as_str())
+        self.sets
+            .iter()
+            .find(|(at, _)| at == key)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(super) fn command(&self, program: &Path) -> Command {

@@ -28,7 +28,9 @@ struct Written {
 
 impl Lines {
     fn lock(&self) -> MutexGuard<'_, Written> {
-        self.written.lock().expect("nobody panics while holding lines")
+        self.written
+            .lock()
+            .expect("nobody panics while holding lines")
     }
 }
 
@@ -50,7 +52,12 @@ impl Output {
         let end = Instant::now() + patience;
         let mut written = self.lines.lock();
         loop {
-            if written.out.iter().chain(&written.error).any(|line| fits(line)) {
+            if written
+                .out
+                .iter()
+                .chain(&written.error)
+                .any(|line| fits(line))
+            {
                 return Some(());
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -78,7 +85,8 @@ impl Output {
     pub(super) fn complaints(&self, announced: &[String]) -> Vec<String> {
         let written = self.lines.lock();
         let bad = written.error.iter().filter(|line| {
-            let is_bad = line.contains(" WARN ") || line.contains("ERROR ") || line.contains("panicked at");
+            let is_bad =
+                line.contains(" WARN ") || line.contains("ERROR ") || line.contains("panicked at");
             is_bad && !announced.iter().any(|text| line.contains(text))
         });
         bad.cloned().collect()

@@ -33,12 +33,22 @@ pub(super) fn launch(
     let file = data.join("mosquitto.conf");
     std::fs::write(&file, configuration(options, data, address)).expect("the temp folder is ours");
     let mut command = Command::new("mosquitto");
-    command.arg("-c").arg(&file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("mosquitto is installed (apt-get install mosquitto)");
+    command
+        .arg("-c")
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .expect("mosquitto is installed (apt-get install mosquitto)");
     let output = Output::capture(&mut child);
     let end = Instant::now() + START_PATIENCE;
     while TcpStream::connect(address).is_err() {
-        let ended = child.try_wait().expect("a child can be waited for").is_some();
+        let ended = child
+            .try_wait()
+            .expect("a child can be waited for")
+            .is_some();
         if ended || Instant::now() >= end {
             return Err(give_up(child, output));
         }

@@ -32,7 +32,9 @@ pub fn string(value: &str) -> Vec<u8> {
 /// A packet of a first byte and a body, whose length is put between.
 pub fn raw(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
-    bytes.extend(varint(u32::try_from(body.len()).expect("a test builds packets of the protocol")));
+    bytes.extend(varint(
+        u32::try_from(body.len()).expect("a test builds packets of the protocol"),
+    ));
     bytes.extend(body);
     bytes
 }
@@ -55,7 +57,11 @@ pub struct Will {
 impl Will {
     /// A will of QoS 0.
     pub fn new(topic: &str, payload: &str) -> Self {
-        Self { topic: topic.to_owned(), payload: payload.into(), ..Self::default() }
+        Self {
+            topic: topic.to_owned(),
+            payload: payload.into(),
+            ..Self::default()
+        }
     }
 }
 
@@ -159,7 +165,11 @@ impl Connect {
 
     /// The packet with connect flags that may contradict its payload.
     pub fn bytes_with_flags(&self, flags: u8) -> Vec<u8> {
-        let name = if self.version == Version::V31 { "MQIsdp" } else { "MQTT" };
+        let name = if self.version == Version::V31 {
+            "MQIsdp"
+        } else {
+            "MQTT"
+        };
         let mut body = string(name);
         body.push(self.version.level());
         body.push(flags);
@@ -208,7 +218,11 @@ pub struct Publish {
 impl Publish {
     /// A PUBLISH of QoS 0.
     pub fn new(topic: &str, payload: impl AsRef<[u8]>) -> Self {
-        Self { topic: topic.to_owned(), payload: payload.as_ref().to_vec(), ..Self::default() }
+        Self {
+            topic: topic.to_owned(),
+            payload: payload.as_ref().to_vec(),
+            ..Self::default()
+        }
     }
 
     /// Sets QoS and Packet Identifier.
@@ -273,7 +287,11 @@ pub struct Subscribe {
 impl Subscribe {
     /// A SUBSCRIBE of one filter.
     pub fn new(id: u16, filter: &str, options: u8) -> Self {
-        Self { id, filters: vec![(filter.to_owned(), options)], props: Props::new() }
+        Self {
+            id,
+            filters: vec![(filter.to_owned(), options)],
+            props: Props::new(),
+        }
     }
 
     /// Appends a filter.

@@ -4,7 +4,9 @@ mod build;
 mod parse;
 mod props;
 
-pub use build::{Connect, Publish, Subscribe, Will, ack, disconnect, raw, string, unsubscribe, varint};
+pub use build::{
+    Connect, Publish, Subscribe, Will, ack, disconnect, raw, string, unsubscribe, varint,
+};
 pub use parse::{Ack, AckKind, Packet, parse};
 pub use props::{Props, Value, property};
 
@@ -35,6 +37,10 @@ impl Version {
 
 /// Bytes as people read them.
 pub fn hex(bytes: &[u8]) -> String {
-    let digits: Vec<String> = bytes.iter().take(256).map(|byte| format!("{byte:02x}")).collect();
+    let digits: Vec<String> = bytes
+        .iter()
+        .take(256)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     digits.join(" ")
 }

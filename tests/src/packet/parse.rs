@@ -44,14 +44,32 @@ pub struct Ack {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum Packet {
-    ConnAck { session_present: bool, code: u8, props: Props },
+    ConnAck {
+        session_present: bool,
+        code: u8,
+        props: Props,
+    },
     Publish(Publish),
     Ack(Ack),
-    SubAck { id: u16, props: Props, codes: Vec<u8> },
-    UnsubAck { id: u16, props: Props, codes: Vec<u8> },
+    SubAck {
+        id: u16,
+        props: Props,
+        codes: Vec<u8>,
+    },
+    UnsubAck {
+        id: u16,
+        props: Props,
+        codes: Vec<u8>,
+    },
     PingResp,
-    Disconnect { code: u8, props: Props },
-    Auth { code: u8, props: Props },
+    Disconnect {
+        code: u8,
+        props: Props,
+    },
+    Auth {
+        code: u8,
+        props: Props,
+    },
 }
 
 /// The first packet in `bytes` and its length; `None` if there is more to come.
@@ -59,14 +77,24 @@ pub enum Packet {
 /// # Errors
 /// What is wrong with the packet.
 pub fn parse(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, String> {
-    let Some((length, start)) = remaining_length(bytes)? else { return Ok(None) };
+    let Some((length, start)) = remaining_length(bytes)? else {
+        return Ok(None);
+    };
     let end = start + length;
     if bytes.len() < end {
         return Ok(None);
     }
-    let mut body = Body { bytes: &bytes[start..end] };
+    let mut body = Body {
+        bytes: &bytes[start..end],
+    };
     let packet = packet(bytes[0], &mut body, version)
-        .and_then(|packet| if body.bytes.is_empty() { Ok(packet) } else { Err("bytes left over".to_owned()) })
+        .and_then(|packet| {
+            if body.bytes.is_empty() {
+                Ok(packet)
+            } else {
+                Err("bytes left over".to_owned())
+            }
+        })
         .map_err(|error| format!("{error} in {}", hex(&bytes[..end])))?;
     Ok(Some((packet, end)))
 }
@@ -74,10 +102,16 @@ pub fn parse(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, 
 fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, String> {
     let mut length = 0;
     for at in 1..=4 {
-        let Some(byte) = bytes.get(at) else { return Ok(None) };
+        let Some(byte) = bytes.get(at) else {
+            return Ok(None);
+        };
         length |= usize::from(byte & 0x7f) << (7 * (at - 1));
         if byte & 0x80 == 0 {
-            return if at > 1 && *byte == 0 { Err("length not minimal".to_owned()) } else { Ok(Some((length, at + 1))) };
+            return if at > 1 && *byte == 0 {
+                Err("length not minimal".to_owned())
+            } else {
+                Ok(Some((length, at + 1)))
+            };
         }
     }
     Err("length of more than four bytes".to_owned())
@@ -93,7 +127,11 @@ fn packet(first: u8, body: &mut Body<'_>, version: Version) -> Result<Packet, St
             }
             let code = body.byte()?;
             let props = if is_v5 { body.props()? } else { Props::new() };
-            Ok(Packet::ConnAck { session_present: flags == 1, code, props })
+            Ok(Packet::ConnAck {
+                session_present: flags == 1,
+                code,
+                props,
+            })
         }
         0x30..=0x3f => publish(first, body, is_v5).map(Packet::Publish),
         0x40 => ack(AckKind::PubAck, body, is_v5),
@@ -103,12 +141,20 @@ fn packet(first: u8, body: &mut Body<'_>, version: Version) -> Result<Packet, St
         0x90 => {
             let id = body.two()?;
             let props = if is_v5 { body.props()? } else { Props::new() };
-            Ok(Packet::SubAck { id, props, codes: body.rest() })
+            Ok(Packet::SubAck {
+                id,
+                props,
+                codes: body.rest(),
+            })
         }
         0xb0 => {
             let id = body.two()?;
             let props = if is_v5 { body.props()? } else { Props::new() };
-            Ok(Packet::UnsubAck { id, props, codes: body.rest() })
+            Ok(Packet::UnsubAck {
+                id,
+                props,
+                codes: body.rest(),
+            })
         }
         0xd0 => Ok(Packet::PingResp),
         0xe0 if is_v5 => {
@@ -135,13 +181,30 @@ fn publish(first: u8, body: &mut Body<'_>, is_v5: bool) -> Result<Publish, Strin
         return Err("packet identifier 0".to_owned());
     }
     let props = if is_v5 { body.props()? } else { Props::new() };
-    Ok(Publish { dup, qos, retain: first & 1 != 0, topic, id, props, payload: body.rest() })
+    Ok(Publish {
+        dup,
+        qos,
+        retain: first & 1 != 0,
+        topic,
+        id,
+        props,
+        payload: body.rest(),
+    })
 }
 
 fn ack(kind: AckKind, body: &mut Body<'_>, is_v5: bool) -> Result<Packet, String> {
     let id = body.two()?;
-    let (code, props) = if is_v5 { body.code_and_props()? } else { (0, Props::new()) };
-    Ok(Packet::Ack(Ack { kind, id, code, props }))
+    let (code, props) = if is_v5 {
+        body.code_and_props()?
+    } else {
+        (0, Props::new())
+    };
+    Ok(Packet::Ack(Ack {
+        kind,
+        id,
+        code,
+        props,
+    }))
 }
 
 struct Body<'a> {
@@ -150,7 +213,10 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self.bytes.split_at_checked(count).ok_or("packet too short")?;
+        let (taken, rest) = self
+            .bytes
+            .split_at_checked(count)
+            .ok_or("packet too short")?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -198,13 +264,19 @@ impl<'a> Body<'a> {
             return Ok((0, Props::new()));
         }
         let code = self.byte()?;
-        let props = if self.bytes.is_empty() { Props::new() } else { self.props()? };
+        let props = if self.bytes.is_empty() {
+            Props::new()
+        } else {
+            self.props()?
+        };
         Ok((code, props))
     }
 
     fn props(&mut self) -> Result<Props, String> {
         let length = self.variable()? as usize;
-        let mut block = Body { bytes: self.take(length)? };
+        let mut block = Body {
+            bytes: self.take(length)?,
+        };
         let mut props = Props::new();
         while !block.bytes.is_empty() {
             let id = block.byte()?;

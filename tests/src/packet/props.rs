@@ -109,12 +109,18 @@ impl Props {
     /// Appends a User Property.
     #[must_use]
     pub fn user(self, name: &str, value: &str) -> Self {
-        self.with(property::USER, Value::Pair(name.to_owned(), value.to_owned()))
+        self.with(
+            property::USER,
+            Value::Pair(name.to_owned(), value.to_owned()),
+        )
     }
 
     /// The first value of a property.
     pub fn get(&self, id: u8) -> Option<&Value> {
-        self.0.iter().find(|(at, _)| *at == id).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(at, _)| *at == id)
+            .map(|(_, value)| value)
     }
 
     /// The first value of a property that is a number.
@@ -156,7 +162,10 @@ impl Props {
 
     /// The value of the first User Property of a name.
     pub fn user_value(&self, name: &str) -> Option<&str> {
-        self.users().into_iter().find(|(at, _)| *at == name).map(|(_, value)| value)
+        self.users()
+            .into_iter()
+            .find(|(at, _)| *at == name)
+            .map(|(_, value)| value)
     }
 
     /// The property block as it stands in a packet, its length first.

@@ -5,6 +5,8 @@
 //! `ROBUSTMQ_TORTURE_ROUNDS` sets the number of kills (50 by default),
 //! `ROBUSTMQ_TORTURE_SEED` repeats a run's choices.
 
+mod broker;
+mod client;
 mod publisher;
 mod subscriber;
 
@@ -12,8 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use broker::Broker;
+use client::{Client, Connect, Received};
 use robustmq_protocol::QoS;
-use robustmq_tests::{Broker, Client, Connect, Received};
 
 use publisher::Publisher;
 use subscriber::Subscriber;

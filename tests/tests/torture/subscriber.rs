@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::client::{Client, Connect, Message, Received};
 use robustmq_protocol::codec::Packet;
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
-use robustmq_tests::{Client, Connect, Message, Received};
 
 use crate::publisher::{self, Published};
 use crate::{Choices, Run, SETTLE};
