@@ -166,7 +166,12 @@ impl Storage {
             match change {
                 Pending::Len(len) => inode.durable.resize(len, 0),
                 Pending::Sectors { position, bytes } => {
-                    inode.durable[position..position + bytes.len()].copy_from_slice(&bytes);
+                    // A length that a failed sync lost comes back with what is
+                    // behind it.
+                    let end = position + bytes.len();
+                    let len = inode.durable.len().max(end);
+                    inode.durable.resize(len, 0);
+                    inode.durable[position..end].copy_from_slice(&bytes);
                 }
             }
         }
