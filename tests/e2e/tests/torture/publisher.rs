@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::client::{Client, Connect, Received};
+use robustmq_e2e::{Client, Connect, Received};
 use robustmq_protocol::codec::{Ack, Packet, Publish, PublishProperties};
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Connect, Message, Received};
+use robustmq_e2e::{Client, Connect, Message, Received};
 use robustmq_protocol::codec::Packet;
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
 

@@ -5,8 +5,6 @@
 //! `ROBUSTMQ_TORTURE_ROUNDS` sets the number of kills (50 by default),
 //! `ROBUSTMQ_TORTURE_SEED` repeats a run's choices.
 
-mod broker;
-mod client;
 mod publisher;
 mod subscriber;
 
@@ -14,8 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use broker::Broker;
-use client::{Client, Connect, Received};
+use robustmq_e2e::{Broker, Client, Connect, Received};
 use robustmq_protocol::QoS;
 
 use publisher::Publisher;

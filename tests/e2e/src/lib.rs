@@ -1,0 +1,11 @@
+//! Support for tests that run the real broker: a process with its data
+//! directory, and a client that does exactly what it is told.
+//!
+//! **Not here**: the tests (`tests/`), and any knowledge of the engine: only
+//! the protocol and what a user sees.
+
+mod broker;
+mod client;
+
+pub use broker::{Broker, Failed};
+pub use client::{Client, Connect, Message, Received};
