@@ -1,395 +1,367 @@
-//! A client that does exactly what a test tells it: nothing is acknowledged, answered or repeated by itself.
+//! A blocking MQTT client that does what it is told and nothing else: no
+//! acknowledgement, no reconnect, no queue of its own.
 
-use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::broker::Broker;
-use crate::packet::{
-    self, Ack, AckKind, Connect, Packet, Props, Publish, Subscribe, Version, disconnect, hex, parse,
+use robustmq_protocol::codec::{
+    self, Ack, Connect as ConnectPacket, ConnectProperties, Decoded, Disconnect,
+    DisconnectProperties, Packet, Publish, RetainHandling, Subscribe, SubscribeFilter,
+    SubscribeFilters, SubscriptionOptions, Unsubscribe, UnsubscribeFilters, UserProperties,
 };
+use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
 
-/// How long a client waits for what must come. Generous: the machine may be busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+/// Largest packet a test expects.
+const PACKET_SIZE_MAX: u32 = 4 << 20;
 
-/// How long a client listens before it says that nothing comes, after a ping has been answered.
-pub const QUIET: Duration = Duration::from_millis(60);
+/// How long an answer may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a client may hear.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Heard {
-    /// A packet.
-    Packet(Packet),
-    /// The broker has closed the connection.
+/// How to connect.
+#[derive(Clone, Copy, Debug)]
+pub struct Connect<'a> {
+    /// Client Identifier.
+    pub client_id: &'a str,
+    /// Protocol version.
+    pub version: ProtocolVersion,
+    /// Clean Start.
+    pub clean_start: bool,
+    /// Properties (5.0).
+    pub properties: ConnectProperties<'a>,
+    /// Keep Alive, seconds.
+    pub keep_alive_s: u16,
+    /// Will Message.
+    pub will: Option<codec::Will<'a>>,
+}
+
+impl<'a> Connect<'a> {
+    /// A clean start of 5.0.
+    pub fn new(client_id: &'a str) -> Self {
+        Self {
+            client_id,
+            version: ProtocolVersion::V5,
+            clean_start: true,
+            properties: ConnectProperties::default(),
+            keep_alive_s: 0,
+            will: None,
+        }
+    }
+
+    /// A session that outlives its connection by an hour.
+    pub fn persistent(client_id: &'a str) -> Self {
+        let properties = ConnectProperties {
+            session_expiry_s: Some(3600),
+            ..ConnectProperties::default()
+        };
+        Self {
+            clean_start: false,
+            properties,
+            ..Self::new(client_id)
+        }
+    }
+}
+
+/// A PUBLISH that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Topic Name.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// QoS.
+    pub qos: QoS,
+    /// RETAIN.
+    pub retain: bool,
+    /// DUP.
+    pub dup: bool,
+    /// Packet Identifier.
+    pub packet_id: Option<PacketId>,
+    /// Subscription Identifiers.
+    pub identifiers: Vec<u32>,
+    /// What is left of the Message Expiry Interval.
+    pub message_expiry: Option<u32>,
+    /// User properties in order.
+    pub user_properties: Vec<(String, String)>,
+}
+
+/// What arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// CONNACK: session present, reason, assigned client identifier.
+    ConnAck(bool, ReasonCode, Option<String>),
+    /// PUBLISH.
+    Publish(Message),
+    /// PUBACK: identifier, reason, user properties.
+    PubAck(PacketId, ReasonCode, Vec<(String, String)>),
+    /// PUBREC: likewise.
+    PubRec(PacketId, ReasonCode, Vec<(String, String)>),
+    /// PUBREL.
+    PubRel(PacketId, ReasonCode),
+    /// PUBCOMP.
+    PubComp(PacketId, ReasonCode),
+    /// SUBACK: reasons.
+    SubAck(Vec<ReasonCode>),
+    /// UNSUBACK: reasons.
+    UnsubAck(Vec<ReasonCode>),
+    /// PINGRESP.
+    PingResp,
+    /// DISCONNECT: reason.
+    Disconnect(ReasonCode),
+    /// The connection is closed.
     Closed,
-    /// Nothing in the time given.
-    Nothing,
 }
 
 /// A connection.
-#[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
-    version: Version,
     input: Vec<u8>,
-    /// Packets that came before one that was waited for.
-    early: VecDeque<Packet>,
-    id: u16,
+    version: ProtocolVersion,
 }
 
 impl Client {
-    /// A TCP connection on which nothing has been said; answers are read as `version`.
-    ///
-    /// # Panics
-    /// If the broker does not accept.
-    pub fn open(broker: &Broker, version: Version) -> Self {
-        Self::open_at(broker.address(), version).expect("the broker accepts connections")
-    }
-
-    /// A TCP connection to an address.
+    /// A TCP connection without CONNECT.
     ///
     /// # Errors
-    /// The connection is not accepted.
-    pub fn open_at(address: SocketAddr, version: Version) -> std::io::Result<Self> {
+    /// What the system says.
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        Ok(Self::on(stream, version))
-    }
-
-    /// A client on a socket that is connected already.
-    pub fn on(stream: TcpStream, version: Version) -> Self {
-        Self {
+        Ok(Self {
             stream,
-            version,
             input: Vec::new(),
-            early: VecDeque::new(),
-            id: 0,
-        }
+            version: ProtocolVersion::V5,
+        })
     }
 
-    /// A client with a clean start.
-    pub fn v5(broker: &Broker, client_id: &str) -> Self {
-        Self::connect(broker, &Connect::v5(client_id)).0
+    /// Connects; gives the CONNACK too.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn connect(address: SocketAddr, connect: &Connect<'_>) -> io::Result<(Self, Received)> {
+        let mut client = Self::open(address)?;
+        client.version = connect.version;
+        client.send(&Packet::Connect(ConnectPacket {
+            version: connect.version,
+            clean_start: connect.clean_start,
+            keep_alive_s: connect.keep_alive_s,
+            client_id: connect.client_id,
+            properties: connect.properties,
+            will: connect.will,
+            user_name: None,
+            password: None,
+        }))?;
+        let answer = client.receive()?;
+        Ok((client, answer))
     }
 
-    /// A 3.1.1 client with a clean session.
-    pub fn v311(broker: &Broker, client_id: &str) -> Self {
-        Self::connect(broker, &Connect::v311(client_id)).0
-    }
-
-    /// Connects and expects to be accepted; also gives Session Present and the properties of CONNACK.
+    /// Connects and expects to be accepted; says whether a session is present.
     ///
     /// # Panics
-    /// If the connection is refused.
-    pub fn connect(broker: &Broker, connect: &Connect) -> (Self, bool, Props) {
-        let mut client = Self::open(broker, connect.version);
-        client.send(&connect.bytes());
-        match client.packet() {
-            Packet::ConnAck {
-                session_present,
-                code: 0,
-                props,
-            } => (client, session_present, props),
-            other => panic!("{connect:?} is not accepted: {other:?}"),
+    /// When it is not.
+    pub fn accepted(address: SocketAddr, connect: &Connect<'_>) -> (Self, bool) {
+        let (client, answer) = Self::connect(address, connect).expect("the broker answers");
+        match answer {
+            Received::ConnAck(present, ReasonCode::Success, _) => (client, present),
+            other => panic!("not accepted: {other:?}"),
         }
     }
 
-    /// Connects a lasting session and says whether it was present.
-    pub fn lasting(broker: &Broker, version: Version, client_id: &str) -> (Self, bool) {
-        let (client, present, _) = Self::connect(broker, &Connect::lasting(version, client_id));
-        (client, present)
-    }
-
-    /// The socket.
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
-    /// The version it speaks.
-    pub fn version(&self) -> Version {
-        self.version
-    }
-
-    /// A packet identifier this client has not used.
-    pub fn next_id(&mut self) -> u16 {
-        self.id += 1;
-        self.id
+    /// Sends a packet.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn send(&mut self, packet: &Packet<'_>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        codec::encode(&mut bytes, self.version, packet).map_err(io::Error::other)?;
+        self.send_bytes(&bytes)
     }
 
     /// Sends bytes as they are.
     ///
-    /// # Panics
-    /// If the connection is closed.
-    pub fn send(&mut self, bytes: &[u8]) {
-        self.try_send(bytes).expect("the broker takes what is sent");
-    }
-
-    /// Sends bytes to a broker that may have closed the connection.
-    ///
     /// # Errors
-    /// The connection is closed.
-    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    /// When the connection breaks.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// Sends a PUBLISH.
-    pub fn publish(&mut self, publish: &Publish) {
-        self.send(&publish.bytes(self.version));
+    /// Publishes without waiting for anything.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn publish(&mut self, publish: &Publish<'_>) -> io::Result<()> {
+        self.send(&Packet::Publish(*publish))
+    }
+
+    /// Subscribes and waits for SUBACK; messages that come before are dropped.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn subscribe(&mut self, filter: &str, qos: QoS) -> Vec<ReasonCode> {
+        let options = SubscriptionOptions {
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainHandling::Send,
+        };
+        self.subscribe_with(&[SubscribeFilter { filter, options }], None)
+    }
+
+    /// Subscribes with all options.
+    ///
+    /// # Panics
+    /// When there is no SUBACK.
+    pub fn subscribe_with(
+        &mut self,
+        filters: &[SubscribeFilter<'_>],
+        subscription_id: Option<u32>,
+    ) -> Vec<ReasonCode> {
+        self.send(&Packet::Subscribe(Subscribe {
+            packet_id: PacketId::MAX,
+            subscription_id,
+            user_properties: UserProperties::default(),
+            filters: SubscribeFilters::from(filters),
+        }))
+        .expect("SUBSCRIBE is sent");
+        loop {
+            match self.receive().expect("the broker answers") {
+                Received::SubAck(reasons) => return reasons,
+                Received::Publish(_) => {}
+                other => panic!("no SUBACK: {other:?}"),
+            }
+        }
+    }
+
+    /// Unsubscribes and waits for UNSUBACK.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn unsubscribe(&mut self, filters: &[&str]) -> Vec<ReasonCode> {
+        self.send(&Packet::Unsubscribe(Unsubscribe {
+            packet_id: PacketId::MAX,
+            user_properties: UserProperties::default(),
+            filters: UnsubscribeFilters::from(filters),
+        }))
+        .expect("UNSUBSCRIBE is sent");
+        match self.receive().expect("the broker answers") {
+            Received::UnsubAck(reasons) => reasons,
+            other => panic!("no UNSUBACK: {other:?}"),
+        }
     }
 
     /// Sends an acknowledgement.
-    pub fn ack(&mut self, kind: AckKind, id: u16) {
-        self.send(&packet::ack(kind, id));
-    }
-
-    /// What comes within `patience`.
     ///
-    /// # Panics
-    /// If the broker sends what is no packet.
-    pub fn hear(&mut self, patience: Duration) -> Heard {
-        if let Some(packet) = self.early.pop_front() {
-            return Heard::Packet(packet);
-        }
-        self.hear_next(patience)
+    /// # Errors
+    /// When the connection breaks.
+    pub fn ack(
+        &mut self,
+        kind: fn(Ack<'static>) -> Packet<'static>,
+        packet_id: PacketId,
+    ) -> io::Result<()> {
+        self.send(&kind(Ack::new(packet_id, ReasonCode::Success)))
     }
 
-    fn hear_next(&mut self, patience: Duration) -> Heard {
-        let end = Instant::now() + patience;
+    /// Says DISCONNECT.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn disconnect(mut self, reason: ReasonCode) -> io::Result<()> {
+        let properties = DisconnectProperties::default();
+        self.send(&Packet::Disconnect(Disconnect { reason, properties }))
+    }
+
+    /// The next packet; `Closed` at the end of the connection.
+    ///
+    /// # Errors
+    /// When nothing comes in time, or what comes is no packet.
+    pub fn receive(&mut self) -> io::Result<Received> {
+        match self.poll(PATIENCE)? {
+            Some(received) => Ok(received),
+            None => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        }
+    }
+
+    /// The next packet, if one comes within `patience`.
+    ///
+    /// # Errors
+    /// When what comes is no packet.
+    pub fn poll(&mut self, patience: Duration) -> io::Result<Option<Received>> {
+        let deadline = Instant::now() + patience;
         loop {
-            match parse(&self.input, self.version) {
-                Ok(Some((packet, length))) => {
-                    self.input.drain(..length);
-                    return Heard::Packet(packet);
-                }
-                Ok(None) => {}
-                Err(error) => panic!("the broker sent what is no packet: {error}"),
+            if let Some((received, len)) = self.decode()? {
+                self.input.drain(..len);
+                return Ok(Some(received));
             }
-            // A timeout of zero would mean none.
-            let left = end
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(1));
-            self.stream
-                .set_read_timeout(Some(left))
-                .expect("a timeout can be set");
-            let mut chunk = [0; 65_536];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Heard::Closed,
-                Ok(count) => self.input.extend(&chunk[..count]),
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            let mut buffer = [0u8; 16 * 1024];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Ok(Some(Received::Closed)),
+                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    if Instant::now() >= end {
-                        return Heard::Nothing;
-                    }
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock
+                            | io::ErrorKind::TimedOut
+                            | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Ok(Some(Received::Closed));
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Heard::Closed,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// The next packet, which must come.
-    ///
-    /// # Panics
-    /// If none comes.
-    pub fn packet(&mut self) -> Packet {
-        match self.hear(PATIENCE) {
-            Heard::Packet(packet) => packet,
-            other => panic!(
-                "waited for a packet: {other:?}, half of one: {}",
-                hex(&self.input)
-            ),
+    fn decode(&self) -> io::Result<Option<(Received, usize)>> {
+        match codec::decode(&self.input, self.version, PACKET_SIZE_MAX) {
+            Ok(Decoded::Incomplete { .. }) => Ok(None),
+            Ok(Decoded::Packet { packet, len }) => Ok(Some((received(&packet), len))),
+            Err(error) => Err(io::Error::other(error)),
         }
     }
+}
 
-    /// The next PUBLISH, which must be the next packet.
-    ///
-    /// # Panics
-    /// If something else comes.
-    pub fn message(&mut self) -> Publish {
-        match self.packet() {
-            Packet::Publish(publish) => publish,
-            other => panic!("waited for a message: {other:?}"),
-        }
+fn received(packet: &Packet<'_>) -> Received {
+    let properties = |ack: &Ack<'_>| owned(ack.properties.user_properties.iter());
+    match packet {
+        Packet::ConnAck(connack) => Received::ConnAck(
+            connack.session_present,
+            connack.reason,
+            connack.properties.assigned_client_id.map(str::to_owned),
+        ),
+        Packet::Publish(publish) => Received::Publish(message(publish)),
+        Packet::PubAck(ack) => Received::PubAck(ack.packet_id, ack.reason, properties(ack)),
+        Packet::PubRec(ack) => Received::PubRec(ack.packet_id, ack.reason, properties(ack)),
+        Packet::PubRel(ack) => Received::PubRel(ack.packet_id, ack.reason),
+        Packet::PubComp(ack) => Received::PubComp(ack.packet_id, ack.reason),
+        Packet::SubAck(ack) => Received::SubAck(ack.reasons.iter().collect()),
+        Packet::UnsubAck(ack) => Received::UnsubAck(ack.reasons.iter().collect()),
+        Packet::PingResp => Received::PingResp,
+        Packet::Disconnect(disconnect) => Received::Disconnect(disconnect.reason),
+        other => panic!("a broker does not send {other:?}"),
     }
+}
 
-    /// The next acknowledgement, which must be the next packet and of this kind.
-    ///
-    /// # Panics
-    /// If something else comes.
-    pub fn acked(&mut self, kind: AckKind) -> Ack {
-        match self.packet() {
-            Packet::Ack(ack) if ack.kind == kind => ack,
-            other => panic!("waited for {kind:?}: {other:?}"),
-        }
+fn message(publish: &Publish<'_>) -> Message {
+    Message {
+        topic: publish.topic.to_owned(),
+        payload: publish.payload.to_vec(),
+        qos: publish.qos,
+        retain: publish.retain,
+        dup: publish.dup,
+        packet_id: publish.packet_id,
+        identifiers: publish.properties.subscription_ids.iter().collect(),
+        message_expiry: publish.properties.message_expiry,
+        user_properties: owned(publish.properties.forwarded.user_properties()),
     }
+}
 
-    /// The first packet that fits; others that come before are kept for later.
-    ///
-    /// # Panics
-    /// If none comes.
-    pub fn wait_for<T>(&mut self, what: &str, fits: impl Fn(&Packet) -> Option<T>) -> T {
-        if let Some((at, found)) = self
-            .early
-            .iter()
-            .enumerate()
-            .find_map(|(at, packet)| Some((at, fits(packet)?)))
-        {
-            self.early.remove(at);
-            return found;
-        }
-        loop {
-            match self.hear_next(PATIENCE) {
-                Heard::Packet(packet) => match fits(&packet) {
-                    Some(found) => return found,
-                    None => self.early.push_back(packet),
-                },
-                other => panic!("waited for {what}: {other:?}, before it {:?}", self.early),
-            }
-        }
-    }
-
-    /// Subscribes and gives the reason codes; messages that come before SUBACK are kept for later.
-    pub fn subscribe_with(&mut self, subscribe: &Subscribe) -> Vec<u8> {
-        self.send(&subscribe.bytes(self.version));
-        let id = subscribe.id;
-        self.wait_for("SUBACK", |packet| match packet {
-            Packet::SubAck { id: at, codes, .. } if *at == id => Some(codes.clone()),
-            _ => None,
-        })
-    }
-
-    /// Subscribes to one filter with options (before 5.0 a QoS), which must be granted as asked.
-    ///
-    /// # Panics
-    /// If it is not.
-    pub fn subscribe(&mut self, filter: &str, options: u8) {
-        let id = self.next_id();
-        let codes = self.subscribe_with(&Subscribe::new(id, filter, options));
-        assert_eq!(codes, [options & 3], "SUBACK for {filter:?}");
-    }
-
-    /// Unsubscribes and gives the reason codes (none before 5.0).
-    pub fn unsubscribe(&mut self, filters: &[&str]) -> Vec<u8> {
-        let id = self.next_id();
-        self.send(&packet::unsubscribe(self.version, id, filters));
-        self.wait_for("UNSUBACK", |packet| match packet {
-            Packet::UnsubAck { id: at, codes, .. } if *at == id => Some(codes.clone()),
-            _ => None,
-        })
-    }
-
-    /// Publishes with QoS 1 and waits for PUBACK.
-    pub fn publish_1(&mut self, topic: &str, payload: impl AsRef<[u8]>) -> Ack {
-        let id = self.next_id();
-        self.publish_through(Publish::new(topic, payload).qos(1, id))
-    }
-
-    /// Publishes with QoS 2 and goes through the whole handshake.
-    pub fn publish_2(&mut self, topic: &str, payload: impl AsRef<[u8]>) -> Ack {
-        let id = self.next_id();
-        self.publish_through(Publish::new(topic, payload).qos(2, id))
-    }
-
-    /// Publishes and waits for the end of the handshake; messages to this client are kept for later. Gives
-    /// PUBACK or PUBREC.
-    ///
-    /// # Panics
-    /// If the acknowledgement does not come, or QoS is 0.
-    pub fn publish_through(&mut self, publish: Publish) -> Ack {
-        let id = publish.id;
-        self.publish(&publish);
-        let kind = if publish.qos == 1 {
-            AckKind::PubAck
-        } else {
-            AckKind::PubRec
-        };
-        let ack = self.wait_for_ack(kind, id);
-        if kind == AckKind::PubRec && ack.code < 0x80 {
-            self.ack(AckKind::PubRel, id);
-            self.wait_for_ack(AckKind::PubComp, id);
-        }
-        ack
-    }
-
-    /// Waits for an acknowledgement; other packets that come before are kept for later.
-    pub fn wait_for_ack(&mut self, kind: AckKind, id: u16) -> Ack {
-        self.wait_for("an acknowledgement", |packet| match packet {
-            Packet::Ack(ack) if ack.kind == kind && ack.id == id => Some(ack.clone()),
-            _ => None,
-        })
-    }
-
-    /// Receives a message and acknowledges it through the whole handshake of its QoS.
-    pub fn take(&mut self) -> Publish {
-        let message = self.message();
-        match message.qos {
-            1 => self.ack(AckKind::PubAck, message.id),
-            2 => {
-                self.ack(AckKind::PubRec, message.id);
-                self.wait_for_ack(AckKind::PubRel, message.id);
-                self.ack(AckKind::PubComp, message.id);
-            }
-            _ => {}
-        }
-        message
-    }
-
-    /// Receives and acknowledges messages and gives their payloads as text.
-    pub fn take_texts(&mut self, count: usize) -> Vec<String> {
-        (0..count).map(|_| self.take().text()).collect()
-    }
-
-    /// Sends PINGREQ and waits for PINGRESP; packets before it are kept for later.
-    pub fn ping(&mut self) {
-        self.send(&[0xc0, 0]);
-        self.wait_for("PINGRESP", |packet| {
-            matches!(packet, Packet::PingResp).then_some(())
-        });
-    }
-
-    /// Expects that nothing has been or is being sent to this client: a ping is answered, and silence.
-    ///
-    /// # Panics
-    /// If a packet comes.
-    pub fn expect_silence(&mut self) {
-        self.ping();
-        let heard = self.hear(QUIET);
-        assert_eq!(heard, Heard::Nothing, "nothing was to come");
-    }
-
-    /// Expects the end of the connection; `Some` reason code means that a DISCONNECT tells it before.
-    ///
-    /// # Panics
-    /// If something else comes.
-    pub fn expect_end(&mut self, code: Option<u8>) {
-        if let Some(wanted) = code {
-            match self.packet() {
-                Packet::Disconnect { code, .. } if code == wanted => {}
-                other => panic!("waited for DISCONNECT {wanted:#04x}: {other:?}"),
-            }
-        }
-        assert_eq!(
-            self.hear(PATIENCE),
-            Heard::Closed,
-            "the connection was to end"
-        );
-    }
-
-    /// Ends the connection with a DISCONNECT of reason code 0 and waits until the broker has closed it.
-    pub fn disconnect(self) {
-        self.disconnect_with(0, &Props::new());
-    }
-
-    /// Ends the connection with a DISCONNECT and waits until the broker has closed it.
-    pub fn disconnect_with(mut self, code: u8, props: &Props) {
-        self.send(&disconnect(self.version, code, props));
-        while let Heard::Packet(_) = self.hear(PATIENCE) {}
-    }
-
-    /// Ends the connection without a DISCONNECT. What is on the way to this client is thrown away.
-    pub fn cut(self) {
-        drop(self);
-    }
+fn owned<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
