@@ -78,24 +78,26 @@ impl Views {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says where the log of a shard begins, before anything of it is applied,
-    /// and returns from where on to apply it.
+    /// Says from where on the log of a shard holds every state record and every
+    /// retained or QoS 2 message, before anything of it is applied, and returns
+    /// from where on to apply it. Not simply the log's first offset: a segment
+    /// that was rewritten with only some of its records lies before `start`.
     ///
     /// If the log has lost more of its beginning than views have folded (they
     /// are new, were deleted, or are a stale copy), what they hold of the shard
-    /// is removed and folding begins at `log_start`: a rebuild, until
+    /// is removed and folding begins at `start`: a rebuild, until
     /// [`Views::caught_up`].
     ///
     /// # Errors
     /// When the store fails.
-    pub fn begin(&self, shard: ShardId, log_start: Offset) -> Result<Offset, ViewError> {
+    pub fn begin(&self, shard: ShardId, start: Offset) -> Result<Offset, ViewError> {
         let _writer = self.write_lock();
         let position = self.positions.get(shard);
         let first = Offset::new(1, 0);
-        if position.applied > Offset::ZERO && position.applied >= log_start {
+        if position.applied > Offset::ZERO && position.applied >= start {
             return Ok(position.applied);
         }
-        let start = log_start.max(first);
+        let start = start.max(first);
         let rebuild = (start > first).then_some(start);
         forget::forget_shard(&*self.store, shard)?;
         let mut writes = WriteBatch::new();
@@ -188,7 +190,9 @@ impl Views {
             }
             let end = Offset::new(batch.index(), u16::MAX).next();
             if position.applied < end {
-                fold.batch(batch, position.applied, position.rebuild)?;
+                if batch.has_state() {
+                    fold.batch(batch, position.applied, position.rebuild)?;
+                }
                 position.applied = end;
             }
         }
@@ -372,7 +376,8 @@ impl Views {
     /// changed them in between: then nothing was carried, and they are listed
     /// as they are now. So: append, wait until applied, ask again, until the
     /// list is empty. Then nothing in the views depends on the log below
-    /// `up_to`.
+    /// `up_to`. [`Views::flush`] before the log is cut, or a crash makes the
+    /// next start fold everything anew.
     ///
     /// # Errors
     /// As [`Views::session`], and [`ViewError::NotApplied`].
