@@ -1,16 +1,19 @@
 //! What is kept, and the removal of what nothing needs any more.
 //!
 //! Policies give topics bounds of time, bytes and records. The oldest segments
-//! go when everything in them is beyond its bounds; one that few records keep
-//! alive is rewritten with only those ([`compact`]), and the next is looked at.
+//! go when everything in them is beyond its bounds. One that few records keep
+//! alive, or that is in the way of others, is rewritten with only what is live
+//! ([`compact`]); behind it the looking goes on.
 //!
 //! **Invariants**
 //! 1. Before anything goes, what is live of it has been carried forward
 //!    ([`CarryForward`]): retained messages, sessions, whatever views need.
 //! 2. Segments go oldest first, each durably before the next, so that a crash
-//!    leaves no hole.
+//!    leaves no hole but those behind rewritten segments.
 //! 3. State records are removed only from the front of the log: never a later
-//!    one while an earlier one stays.
+//!    one while an earlier one stays. Rewritten segments hold none.
+//! 4. Before a hole there is a rewritten segment, so that readers can tell it
+//!    from damage.
 //!
 //! **Not here**: Message Expiry Intervals of single messages (whoever sends).
 
@@ -146,6 +149,54 @@ impl Retirement<'_> {
         let mut report = RetentionReport::default();
         let catalog = self.state.catalog();
         let segments = catalog.segments();
+        let looks = self.looks(segments)?;
+        let last_dead = looks
+            .iter()
+            .rposition(|look| matches!(look.verdict, Verdict::Remove));
+        // Everything before belongs to the log no more.
+        let mut is_front = true;
+        for (place, look) in looks.iter().enumerate() {
+            let (segment, next) = (&segments[place], &segments[place + 1]);
+            let in_the_way = last_dead.is_some_and(|dead| place < dead);
+            match look.verdict {
+                Verdict::Keep if segment.info.compacted => {
+                    is_front = false;
+                    continue;
+                }
+                Verdict::Keep if !in_the_way => break,
+                _ => (),
+            }
+            if !self.may_go(segment, next) {
+                break;
+            }
+            let failed = |source| ReadError::Io {
+                file: file_names::segment(segment.id()),
+                source,
+            };
+            let removed = if let Verdict::Remove = look.verdict {
+                self.remove(segment, is_front.then_some(&**next))
+                    .map_err(failed)?;
+                report.segments += 1;
+                Removed {
+                    records: look.records,
+                    bytes: segment.info.len,
+                }
+            } else {
+                is_front = false;
+                report.segments_compacted += 1;
+                self.compact(segment, &look.live).map_err(failed)?
+            };
+            report.records += removed.records;
+            report.bytes += removed.bytes;
+        }
+        Ok(report)
+    }
+
+    /// What is to become of the segments that can go, oldest first. The last
+    /// sealed one stays: what its frames say is needed should the first frame
+    /// of the newest one be damaged.
+    fn looks(&self, segments: &[Arc<Segment>]) -> Result<Vec<Look>, ReadError> {
+        let count = segments.len().saturating_sub(2);
         // What newer segments hold of each policy, per segment.
         let mut newer = vec![vec![Share::default(); self.policies.count() + 1]; segments.len()];
         if self.policies.counts_newer() {
@@ -156,38 +207,18 @@ impl Retirement<'_> {
                 totals.for_each(|(total, share)| total.add(share));
             }
         }
-        for (pair, newer) in segments.windows(2).zip(&newer) {
-            let (segment, next) = (&pair[0], &pair[1]);
+        let looks = segments[..count].iter().zip(&newer);
+        let looks = looks.map(|(segment, newer)| {
             let shares = self.shares(segment)?;
             let alive = |number: usize| !self.is_beyond(number, &shares[number], &newer[number]);
-            let verdict = verdict(&shares, alive);
-            if matches!(verdict, Verdict::Keep) || !self.may_go(segment, next) {
-                break;
-            }
             let live: Vec<bool> = (0..shares.len()).map(alive).collect();
-            let failed = |source| ReadError::Io {
-                file: file_names::segment(segment.id()),
-                source,
-            };
-            let removed = match verdict {
-                Verdict::Remove => {
-                    self.remove(segment, next).map_err(failed)?;
-                    report.segments += 1;
-                    Removed {
-                        records: shares.iter().map(|share| share.records).sum(),
-                        bytes: segment.info.len,
-                    }
-                }
-                _ => {
-                    let removed = self.compact(segment, &live).map_err(failed)?;
-                    report.segments_compacted += 1;
-                    removed
-                }
-            };
-            report.records += removed.records;
-            report.bytes += removed.bytes;
-        }
-        Ok(report)
+            Ok(Look {
+                verdict: verdict(&shares, &live),
+                live,
+                records: shares.iter().map(|share| share.records).sum(),
+            })
+        });
+        looks.collect()
     }
 
     fn is_beyond(&self, number: usize, share: &Share, newer: &Share) -> bool {
@@ -216,9 +247,11 @@ impl Retirement<'_> {
                 .all(|(shard, end)| self.carry.carry_forward(*shard, Offset::new(*end, 0)))
     }
 
-    fn remove(&self, segment: &Arc<Segment>, next: &Segment) -> io::Result<()> {
-        for shard in (0..self.state.config.shards).map(ShardId) {
-            let start = next.info.starts[shard.0 as usize];
+    /// Removes a segment. At the front of the log the next one becomes its
+    /// start; behind a rewritten segment it only leaves a hole.
+    fn remove(&self, segment: &Arc<Segment>, start: Option<&Segment>) -> io::Result<()> {
+        let starts = start.map_or(&[][..], |start| &start.info.starts);
+        for (shard, &start) in (0..).map(ShardId).zip(starts) {
             self.state.change_position(shard, |position| {
                 position.log_start = position.log_start.max(start);
                 position.local_start = position.local_start.max(start);
@@ -237,6 +270,14 @@ impl Retirement<'_> {
     }
 }
 
+/// A segment as retention sees it.
+struct Look {
+    verdict: Verdict,
+    /// By policy, whether its records are within its bounds.
+    live: Vec<bool>,
+    records: u64,
+}
+
 /// What was taken out of the log.
 pub(crate) struct Removed {
     records: u64,
@@ -246,12 +287,12 @@ pub(crate) struct Removed {
 /// A segment of which nothing is live goes; one of which at most half is live
 /// is rewritten. The last share is that of state records, which never keep a
 /// segment alive.
-fn verdict(shares: &[Share], alive: impl Fn(usize) -> bool) -> Verdict {
+fn verdict(shares: &[Share], alive: &[bool]) -> Verdict {
     let (mut live, mut total) = (0, 0);
     for (number, share) in shares.iter().enumerate() {
         total += share.records;
         let is_state = number + 1 == shares.len();
-        if !is_state && share.records > 0 && alive(number) {
+        if !is_state && alive[number] {
             live += share.records;
         }
     }

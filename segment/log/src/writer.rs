@@ -33,6 +33,7 @@ use crate::config::{CommitRule, Durability};
 use crate::disk::{DiskFile, is_disk_full, write_zeros};
 use crate::error::{AppendError, FatalLogError};
 use crate::inbox::Inbox;
+use crate::position::ShardPosition;
 use crate::segment::Segment;
 use crate::shard_log::{BatchCompletion, BatchSource, CommitSink, TakenBatch};
 use crate::state::{LogCounters, LogState, ShardCell};
@@ -362,8 +363,15 @@ impl Writer {
 
     /// Takes back what was placed and not written.
     fn refuse(&mut self, error: &AppendError) {
-        for (shard, cell) in self.part.undo.drain(..).rev() {
-            *self.state.cells[shard.0 as usize].lock() = cell;
+        for (shard, before) in self.part.undo.drain(..).rev() {
+            let mut cell = self.state.cells[shard.0 as usize].lock();
+            // Others move the start and the commit in the meantime.
+            let position = ShardPosition {
+                appended_end: before.position.appended_end,
+                term: before.position.term,
+                ..cell.position
+            };
+            *cell = ShardCell { position, ..before };
         }
         self.lsn_next = self.part.lsn_start;
         self.part.buffer.clear();

@@ -210,7 +210,7 @@ fn reading_before_the_start_is_a_gap_of_retention() {
         ..Default::default()
     };
     bench.retire(&policies);
-    assert_eq!(bench.parts.state.catalog().segments().len(), 1);
+    assert_eq!(bench.parts.state.catalog().segments().len(), 2);
     let position = bench.reader().position(ShardId(0));
     assert!(position.local_start > 1 && position.log_start == position.local_start);
     let (batches, gaps) = bench.read_all(0);

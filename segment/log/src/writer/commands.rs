@@ -154,13 +154,14 @@ impl Writer {
         self.make_room(CONTROL_LEN, false)?;
         self.begin_segment();
         self.place_control(&Control::Purge(purge), Some(purge.shard));
-        self.change_cell(purge.shard, |cell| {
-            cell.position.change(|position| {
-                position.log_start = purge.index_end;
-                position.local_start = position.local_start.max(purge.index_end);
-            });
-            cell.purged_term = purge.term;
+        // Readers lose the entries only when that is written.
+        self.flush()?;
+        let mut cell = self.state.cells[purge.shard.0 as usize].lock();
+        cell.position.change(|position| {
+            position.log_start = position.log_start.max(purge.index_end);
+            position.local_start = position.local_start.max(purge.index_end);
         });
+        cell.purged_term = purge.term;
         Ok(())
     }
 }
