@@ -85,11 +85,7 @@ fn policies(storage: &robustmq_config::Storage) -> RetentionPolicies {
             .retention_by_filter()
             .map(|(filter, retention)| (filter.to_owned(), bounds(&retention)))
             .collect(),
-        default: bounds(&Retention {
-            time: storage.retention_time,
-            bytes: storage.retention_bytes,
-            messages: storage.retention_messages,
-        }),
+        default: bounds(&storage.retention_default()),
     }
 }
 

@@ -95,8 +95,6 @@ section! {
         max_client_id_len: u16 = 65_535, range 23..=65_535;
         /// Most subscriptions of one session.
         max_subscriptions: u32 = 100_000, range 1..=10_000_000;
-        /// QoS 0 messages wait for offline sessions too.
-        offline_qos0: bool = true;
     }
 }
 

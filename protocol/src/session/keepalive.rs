@@ -62,8 +62,10 @@ impl Keepalive {
 
     /// CONNECT was accepted with this Keep Alive (the server's, if it named
     /// one), in seconds; 0 switches the timer off.
-    pub fn connected(&mut self, now_ms: u64, keep_alive_s: u16) {
-        let patience_ms = u64::from(keep_alive_s) * 1_500;
+    /// The client is given up after `multiplier` times that: one and a half in
+    /// the specification [MQTT-3.1.2-22].
+    pub fn connected(&mut self, now_ms: u64, keep_alive_s: u16, multiplier: f64) {
+        let patience_ms = (f64::from(keep_alive_s) * 1_000.0 * multiplier) as u64;
         self.stage = Stage::Connected { patience_ms };
         self.active_at_ms = now_ms;
     }

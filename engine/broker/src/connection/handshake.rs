@@ -29,6 +29,7 @@ use crate::broker::Broker;
 use crate::dispatch::append_failure_reason;
 use crate::link::Link;
 use crate::positions::Positions;
+use crate::registry::Ownership;
 use crate::timers;
 
 /// Bytes of topic names one client's aliases may hold.
@@ -41,7 +42,6 @@ const TOPIC_ALIAS_OUT_MAX: u16 = 32;
 pub(super) struct ConnectOwned {
     version: ProtocolVersion,
     client_id: String,
-    asked_v5: bool,
     accepted: Result<ConnectAccepted, connect::Refusal>,
     will: Option<Will>,
 }
@@ -74,7 +74,6 @@ impl ConnectOwned {
         Self {
             version: packet.version,
             client_id: packet.client_id.to_owned(),
-            asked_v5: packet.version == ProtocolVersion::V5,
             accepted,
             will,
         }
@@ -151,10 +150,8 @@ pub(super) async fn open(
         Err(refusal) => return Err(connect.refuse(refusal.reason, refusal.text)),
     };
     if !broker.admits_anonymous(peer) {
-        return Err(connect.refuse(
-            ReasonCode::NotAuthorized,
-            "anonymous clients only from loopback",
-        ));
+        let text = "anonymous clients only from loopback";
+        return Err(connect.refuse(ReasonCode::NotAuthorized, text));
     }
     let epoch = broker.next_epoch();
     let assigned = accepted
@@ -163,6 +160,34 @@ pub(super) async fn open(
     let client_id = assigned.as_deref().unwrap_or(&connect.client_id);
     let link = Arc::new(Link::new(client_id, broker.limits.link));
     let ownership = broker.registry.claim(&link).await;
+    let (tenure, before) = begin(broker, &connect, &accepted, client_id, epoch).await?;
+    let version = connect.version;
+    let mut session = session(broker, connect, &accepted, tenure, link, ownership);
+    let present = before.is_some();
+    if let Some(state) = before {
+        let text = "the session cannot be resumed";
+        resume::resume(&mut session, &state)
+            .await
+            .map_err(|reason| Refused {
+                version,
+                reason,
+                text,
+            })?;
+    }
+    write_connack(&session, &accepted, present, assigned.as_deref(), output);
+    tracing::debug!(client_id = session.client_id(), %peer, ?version, present, "client connected");
+    Ok(session)
+}
+
+/// Writes the opening into the log where it must outlive the connection.
+/// Returns the session to go on with, if there is one.
+async fn begin(
+    broker: &Arc<Broker>,
+    connect: &ConnectOwned,
+    accepted: &ConnectAccepted,
+    client_id: &str,
+    epoch: u64,
+) -> Result<(Tenure, Option<SessionState>), Refused> {
     let state = stored(broker, client_id).map_err(|()| {
         connect.refuse(ReasonCode::ServerUnavailable, "the session cannot be read")
     })?;
@@ -200,9 +225,26 @@ pub(super) async fn open(
             })?;
         tenure.logged = true;
     }
+    Ok((tenure, state.filter(|_| present)))
+}
+
+/// A session with nothing in it yet.
+fn session(
+    broker: &Arc<Broker>,
+    connect: ConnectOwned,
+    accepted: &ConnectAccepted,
+    tenure: Tenure,
+    link: Arc<Link>,
+    ownership: Ownership,
+) -> Session {
     let mut keepalive = Keepalive::new(broker.clock.monotonic_ms(), 0);
-    keepalive.connected(broker.clock.monotonic_ms(), accepted.keep_alive_s);
-    let mut session = Session {
+    let multiplier = broker.config.mqtt.keepalive_multiplier;
+    keepalive.connected(
+        broker.clock.monotonic_ms(),
+        accepted.keep_alive_s,
+        multiplier,
+    );
+    Session {
         broker: Arc::clone(broker),
         _ownership: ownership,
         version: connect.version,
@@ -210,7 +252,7 @@ pub(super) async fn open(
         tenure,
         inbound: Inbound::new(inbound_limits(broker, connect.version), Vec::new()),
         keepalive,
-        sender: sender(connect.version, &accepted, tenure.expiry_s > 0),
+        sender: sender(connect.version, accepted, tenure.expiry_s > 0),
         subscriptions: Subscriptions::default(),
         subscriber: None,
         catch_up: None,
@@ -228,26 +270,7 @@ pub(super) async fn open(
         ending: None,
         will: connect.will,
         link,
-    };
-    if let (true, Some(state)) = (present, state) {
-        resume::resume(&mut session, &state)
-            .await
-            .map_err(|reason| Refused {
-                version: connect.version,
-                reason,
-                text: "the session cannot be resumed",
-            })?;
     }
-    write_connack(
-        &session,
-        &accepted,
-        present,
-        assigned.as_deref(),
-        connect.asked_v5,
-        output,
-    );
-    tracing::debug!(client_id = session.client_id(), %peer, version = ?session.version, present, "client connected");
-    Ok(session)
 }
 
 fn stored(broker: &Broker, client_id: &str) -> Result<Option<SessionState>, ()> {
@@ -331,14 +354,13 @@ fn write_connack(
     accepted: &ConnectAccepted,
     session_present: bool,
     assigned: Option<&str>,
-    is_v5: bool,
     output: &mut Vec<u8>,
 ) {
     let told = &accepted.connack;
     let response = accepted
         .response_info
         .then(|| format!("response/{}/", session.client_id()));
-    let properties = if is_v5 {
+    let properties = if session.version == ProtocolVersion::V5 {
         ConnAckProperties {
             session_expiry_s: told.session_expiry_s,
             receive_max: told.receive_max,

@@ -137,12 +137,7 @@ impl Session {
         now_ms: u64,
     ) -> Step {
         if let Some(stalled) = self.stalled.take() {
-            let appended = self.append(publish, &stalled.topic, stalled.ticket, appender, now_ms);
-            if !appended {
-                self.stalled = Some(stalled);
-                return Step::Stall;
-            }
-            return Step::Next;
+            return self.store(publish, &stalled.topic, stalled.ticket, appender, now_ms);
         }
         let taken = PublishIn {
             dup: publish.dup,
@@ -168,7 +163,7 @@ impl Session {
                 replaces,
             }) => (topic, ticket, replaces),
         };
-        // The topic borrows from the alias table; appending needs the rest of
+        // The topic borrows from the alias table; storing needs the rest of
         // the session. Names without an alias are the packet's own.
         let owned: Box<str>;
         let topic = if publish.topic.is_empty() {
@@ -177,44 +172,63 @@ impl Session {
         } else {
             publish.topic
         };
-        if let (true, QoS::AtLeastOnce, Some(packet_id)) =
-            (replaces, publish.qos, publish.packet_id)
+        if replaces && publish.qos == QoS::AtLeastOnce {
+            self.release_replaced(publish.packet_id);
+        }
+        match self.refusal(topic) {
+            Some(reason) => {
+                self.reject(topic, ticket, reason);
+                Step::Next
+            }
+            None => self.store(publish, topic, ticket, appender, now_ms),
+        }
+    }
+
+    /// A QoS 1 publish uses an identifier that an abandoned QoS 2 exchange held.
+    fn release_replaced(&mut self, packet_id: Option<PacketId>) {
+        if let Some(packet_id) = packet_id
             && let Some(shard) = self.inbound_shards.remove(&packet_id)
         {
             self.unreleased.push_back((packet_id, shard, false));
         }
-        if let Some(reason) = self.refuses(topic) {
-            self.broker.counters.publishes_rejected.add(1);
-            match ticket {
-                None => {
-                    tracing::info!(
-                        client_id = self.client_id(),
-                        topic,
-                        reason = reason.name(),
-                        "a publish was refused"
-                    );
-                }
-                Some(ticket) => {
-                    if let Err(violation) = self.inbound.rejected(ticket, reason) {
-                        self.end_for(&violation);
-                    }
-                }
-            }
+    }
+
+    fn reject(&mut self, topic: &str, ticket: Option<u64>, reason: ReasonCode) {
+        self.broker.counters.publishes_rejected.add(1);
+        tracing::info!(
+            client_id = self.client_id(),
+            topic,
+            reason = reason.name(),
+            "a publish was refused"
+        );
+        if let Some(ticket) = ticket
+            && let Err(violation) = self.inbound.rejected(ticket, reason)
+        {
+            self.end_for(&violation);
+        }
+    }
+
+    fn store(
+        &mut self,
+        publish: &Publish<'_>,
+        topic: &str,
+        ticket: Option<u64>,
+        appender: &mut Appender<'_>,
+        now_ms: u64,
+    ) -> Step {
+        if self.append(publish, topic, ticket, appender, now_ms) {
             return Step::Next;
         }
-        if !self.append(publish, topic, ticket, appender, now_ms) {
-            self.stalled = Some(Stalled {
-                topic: topic.into(),
-                ticket,
-            });
-            return Step::Stall;
-        }
-        Step::Next
+        self.stalled = Some(Stalled {
+            topic: topic.into(),
+            ticket,
+        });
+        Step::Stall
     }
 
     /// Whether clients may not publish to a topic: names that begin with `$`
     /// belong to the broker, and a limit holds for levels.
-    fn refuses(&self, topic: &str) -> Option<ReasonCode> {
+    fn refusal(&self, topic: &str) -> Option<ReasonCode> {
         let levels_max = usize::from(self.broker.config.mqtt.max_topic_levels);
         let too_deep = topic.len() > levels_max && topic.split('/').count() > levels_max;
         (topic.starts_with('$') || too_deep).then_some(ReasonCode::TopicNameInvalid)

@@ -27,9 +27,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use robustmq_protocol::ProtocolVersion;
 use robustmq_protocol::codec::{self, Decoded, Packet};
 use robustmq_protocol::session::keepalive::Timeout;
+use robustmq_protocol::{ProtocolVersion, ReasonCode};
 use tokio::time::{Instant, Sleep};
 
 use crate::broker::Broker;
@@ -108,9 +108,13 @@ async fn read_connect<S: Transport>(
 }
 
 /// A client whose version is known (or whose version is the fault) is told what
-/// is wrong with its CONNECT.
+/// is wrong with its CONNECT; anything else is no MQTT and gets no answer.
 fn refuse_malformed<S: Transport>(io: &mut Io<S>, error: &codec::DecodeError) {
-    let version = codec::connect_version(io.input()).unwrap_or(ProtocolVersion::V5);
+    let unsupported = error.reason == ReasonCode::UnsupportedProtocolVersion;
+    let known = codec::connect_version(io.input());
+    let Some(version) = known.or(unsupported.then_some(ProtocolVersion::V5)) else {
+        return;
+    };
     let refused = Refused {
         version,
         reason: error.reason,
@@ -226,7 +230,7 @@ fn check_keepalive(session: &mut Session) {
     let now_ms = session.broker.clock.monotonic_ms();
     if let Some(Timeout::KeepAlive) = session.keepalive.handle_timeout(now_ms) {
         session.end(Ending::server(
-            robustmq_protocol::ReasonCode::KeepAliveTimeout,
+            ReasonCode::KeepAliveTimeout,
             "nothing came within one and a half times the keep alive",
         ));
     }

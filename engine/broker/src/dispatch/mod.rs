@@ -283,16 +283,7 @@ impl Worker {
                 subscriptions,
                 reply,
             } => {
-                let subscriber = self
-                    .interest
-                    .enter(link.client_id(), Some(Arc::clone(&link)));
-                self.replace_subscriptions(subscriber, subscriptions);
-                link.set_live();
-                let live_from = self.dispatched.clone();
-                let _ = reply.send(Attached {
-                    subscriber,
-                    live_from,
-                });
+                let _ = reply.send(self.attach(&link, subscriptions));
             }
             Command::Subscribe {
                 subscriber,
@@ -300,15 +291,7 @@ impl Worker {
                 with_snapshot,
                 reply,
             } => {
-                for (filter, options) in subscriptions {
-                    self.interest.subscribe(subscriber, &filter, options);
-                }
-                let live_from = self.dispatched.clone();
-                let snapshot = with_snapshot.then(|| self.views.snapshot());
-                let _ = reply.send(Subscribed {
-                    live_from,
-                    snapshot,
-                });
+                let _ = reply.send(self.subscribe(subscriber, subscriptions, with_snapshot));
             }
             Command::Unsubscribe {
                 subscriber,
@@ -346,6 +329,35 @@ impl Worker {
                 self.replace_subscriptions(subscriber, subscriptions);
             }
             Command::Forget { client_id } => self.interest.remove_offline(&client_id),
+        }
+    }
+
+    fn attach(&mut self, link: &Arc<Link>, subscriptions: Vec<FilterOptions>) -> Attached {
+        let subscriber = self
+            .interest
+            .enter(link.client_id(), Some(Arc::clone(link)));
+        self.replace_subscriptions(subscriber, subscriptions);
+        link.set_live();
+        Attached {
+            subscriber,
+            live_from: self.dispatched.clone(),
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        subscriber: SubscriberId,
+        subscriptions: Vec<FilterOptions>,
+        with_snapshot: bool,
+    ) -> Subscribed {
+        for (filter, options) in subscriptions {
+            self.interest.subscribe(subscriber, &filter, options);
+        }
+        let live_from = self.dispatched.clone();
+        let snapshot = with_snapshot.then(|| self.views.snapshot());
+        Subscribed {
+            live_from,
+            snapshot,
         }
     }
 

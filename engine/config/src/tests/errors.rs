@@ -160,7 +160,7 @@ const WRONG_VALUES: &[(&str, &str)] = &[
         "at most 1h",
     ),
     ("[mqtt]\nmessage_expiry = 1979-05-27\n", "none"),
-    ("[storage]\nengine = \"s3\"\n", "`segment` or `memory`"),
+    ("[storage]\nengine = \"s3\"\n", "`segment`"),
     ("[storage]\ndurability = \"maybe\"\n", "`quorum`"),
     ("[storage]\nretention_time = \"0s\"\n", "from 1s"),
     (

@@ -20,7 +20,7 @@ fn mqtt_3_1_4_a_connection_without_connect_ends_whatever_it_sends() {
 #[test]
 fn mqtt_3_1_2_22_silence_of_one_and_a_half_keep_alives_ends_it() {
     let mut keepalive = Keepalive::new(0, 15_000);
-    keepalive.connected(2_000, 10);
+    keepalive.connected(2_000, 10, 1.5);
     assert_eq!(keepalive.poll_timeout(), Some(17_000));
     keepalive.handle_activity(16_999);
     assert_eq!(keepalive.handle_timeout(17_000), None);
@@ -35,16 +35,16 @@ fn mqtt_3_1_2_22_silence_of_one_and_a_half_keep_alives_ends_it() {
 #[test]
 fn odd_keep_alives_and_the_longest_are_exact() {
     let mut keepalive = Keepalive::new(0, 1);
-    keepalive.connected(0, 1);
+    keepalive.connected(0, 1, 1.5);
     assert_eq!(keepalive.poll_timeout(), Some(1_500));
-    keepalive.connected(0, u16::MAX);
+    keepalive.connected(0, u16::MAX, 1.5);
     assert_eq!(keepalive.poll_timeout(), Some(98_302_500));
 }
 
 #[test]
 fn keep_alive_0_never_ends_it() {
     let mut keepalive = Keepalive::new(0, 15_000);
-    keepalive.connected(0, 0);
+    keepalive.connected(0, 0, 1.5);
     assert_eq!(keepalive.poll_timeout(), None);
     assert_eq!(keepalive.handle_timeout(u64::MAX), None);
 }
@@ -52,7 +52,7 @@ fn keep_alive_0_never_ends_it() {
 #[test]
 fn a_time_that_comes_late_does_not_shorten_patience() {
     let mut keepalive = Keepalive::new(0, 15_000);
-    keepalive.connected(5_000, 2);
+    keepalive.connected(5_000, 2, 1.5);
     keepalive.handle_activity(6_000);
     keepalive.handle_activity(5_500);
     assert_eq!(keepalive.poll_timeout(), Some(9_000));
