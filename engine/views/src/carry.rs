@@ -3,22 +3,30 @@
 //!
 //! Between the making of a copy and its place in the log, its entry may change
 //! or go; and whoever folds the log later, without the records that were
-//! removed, must come to the same end. Therefore a copy tells up to where the
-//! shard had been folded when it was made (`as_of`), and counts only if nothing
-//! has touched its entry from there on:
+//! removed (a rebuild), must come to the same end. So a copy tells up to where
+//! the shard had been folded when it was made (`as_of`).
+//!
+//! Retained messages and QoS 2 identifiers change as a whole. A copy counts only
+//! if nothing has touched its entry from `as_of` on:
 //!
 //! - Where the whole past is known, an entry that is not there has been removed
 //!   since: the copy is ignored.
-//! - Where folding began in the middle of the log (a rebuild), an entry that is
-//!   not there is unknown: what touches it is noted. Copies from before the
-//!   beginning are ignored, since what touched their entries is unknown.
+//! - In a rebuild, an entry that is not there is unknown: what touches it is
+//!   noted. Copies from before the rebuild's beginning are ignored, since what
+//!   touched their entries is unknown.
 //!
-//! An accepted copy makes its entry depend on the log from `as_of` on. A copy
-//! that was ignored leaves its entry where it was, so it is listed again.
+//! An accepted copy makes its entry depend on the log from `as_of` on; an entry
+//! that has changed depends on the change. Both end the carrying.
+//!
+//! Sessions change in small steps, some with every message, so their copies
+//! would always be overtaken. They are announced first: from the announcement
+//! on, a rebuild holds what is said about the session and takes it on top of
+//! the copy, from `as_of` on. Then the session depends on the log from the
+//! announcement on, whatever has happened in between.
 //!
 //! **Invariants**
-//! 1. Both rules agree: folding the records from any offset up to which nothing
-//!    was left to carry gives the same views as folding all.
+//! 1. Folding the records from any offset up to which nothing was left to carry
+//!    gives the same views as folding all.
 
 use std::ops::ControlFlow;
 
@@ -30,6 +38,7 @@ use crate::fold::inbound::InboundEntry;
 use crate::keys;
 use crate::read;
 use crate::retained::RetainedEntry;
+use crate::session::Core;
 use crate::state::{InboundCarried, RetainedCarried, SessionCarried, StateBody};
 use crate::store::{KeyRange, KvRead};
 
@@ -115,7 +124,7 @@ pub(crate) fn collect(
         ControlFlow::Continue(())
     })?;
     for key in entries {
-        found.push(copy_of(store, &key, request.as_of)?);
+        found.push(copy_of(store, &key, request)?);
     }
     if found.len() < request.limit {
         collect_inbound(store, request, &mut found)?;
@@ -123,7 +132,8 @@ pub(crate) fn collect(
     Ok(found)
 }
 
-fn copy_of(store: &dyn KvRead, key: &[u8], as_of: Offset) -> Result<CarriedRecord, ViewError> {
+fn copy_of(store: &dyn KvRead, key: &[u8], request: &Request) -> Result<CarriedRecord, ViewError> {
+    let as_of = request.as_of;
     let dangling = || ViewError::bad_key("source");
     let (view, namespace, name) = keys::split(key)
         .and_then(|(view, namespace, name)| Some((view, namespace, keys::text(name)?)))
@@ -133,8 +143,17 @@ fn copy_of(store: &dyn KvRead, key: &[u8], as_of: Offset) -> Result<CarriedRecor
         let entry = RetainedEntry::decode(name, &bytes).map_err(ViewError::damaged("retained"))?;
         return Ok(retained(namespace, entry, as_of));
     }
-    let session = read::session(store, namespace, name)?.ok_or_else(dangling)?;
-    let body = StateBody::SessionCarried(Box::new(SessionCarried { as_of, session }));
+    let core = store.get(key)?.ok_or_else(dangling)?;
+    let core = Core::decode(&core).map_err(ViewError::damaged("session"))?;
+    let body = if core
+        .announced
+        .is_some_and(|announced| announced >= request.up_to)
+    {
+        let session = read::session(store, namespace, name)?.ok_or_else(dangling)?;
+        StateBody::SessionCarried(Box::new(SessionCarried { as_of, session }))
+    } else {
+        StateBody::SessionAnnounced
+    };
     Ok(CarriedRecord {
         client_id: name.to_owned(),
         ..carried(namespace, &body)

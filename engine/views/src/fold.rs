@@ -11,6 +11,7 @@
 //!
 //! **Not here**: positions and the writing (`views`).
 
+mod held;
 pub(crate) mod inbound;
 pub(crate) mod messages;
 pub(crate) mod sessions;
@@ -18,6 +19,7 @@ pub(crate) mod sessions;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use robustmq_record::{Batch, KIND_MESSAGE, Offset, RecordRef, ShardId};
@@ -26,7 +28,7 @@ use crate::carry::Standing;
 use crate::error::ViewError;
 use crate::keys;
 use crate::state::StateBody;
-use crate::store::{KvRead, WriteBatch};
+use crate::store::{KeyRange, KvRead, WriteBatch};
 use crate::wire::{Reader, Writer};
 use sessions::SessionWork;
 
@@ -49,6 +51,24 @@ impl<'a> Overlay<'a> {
             Some(changed) => Ok(changed.as_deref().map(Bytes::copy_from_slice)),
             None => Ok(self.store.get(key)?),
         }
+    }
+
+    /// Everything in a range.
+    fn collect(&self, range: &KeyRange) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ViewError> {
+        let mut found = BTreeMap::new();
+        self.store.scan(range.clone(), &mut |key, value| {
+            found.insert(key.to_vec(), value.to_vec());
+            ControlFlow::Continue(())
+        })?;
+        let changes = self.changes.range(range.start.clone()..);
+        let within = |key: &Vec<u8>| range.end.as_ref().is_none_or(|end| key < end);
+        for (key, value) in changes.take_while(|(key, _)| within(key)) {
+            match value {
+                Some(value) => found.insert(key.clone(), value.clone()),
+                None => found.remove(key),
+            };
+        }
+        Ok(found)
     }
 
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {

@@ -54,6 +54,8 @@ pub(crate) fn forget_shard(store: &dyn KvStore, shard: ShardId) -> Result<(), Vi
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    writes.delete_range(KeyRange::prefix(keys::of_shard(keys::TOUCHED, shard)));
+    for view in [keys::TOUCHED, keys::HELD] {
+        writes.delete_range(KeyRange::prefix(keys::of_shard(view, shard)));
+    }
     Ok(store.write(writes)?)
 }

@@ -36,6 +36,8 @@ pub(crate) const INBOUND: u8 = b'i';
 pub(crate) const SOURCE: u8 = b'o';
 /// While a shard is rebuilt: what was touched and is not there.
 pub(crate) const TOUCHED: u8 = b'x';
+/// While a shard is rebuilt: what is said about sessions whose copy follows.
+pub(crate) const HELD: u8 = b'y';
 
 fn in_namespace(view: u8, namespace: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
@@ -144,6 +146,18 @@ pub(crate) fn touched(shard: ShardId, entry: &[u8]) -> Vec<u8> {
     let mut key = of_shard(TOUCHED, shard);
     key.extend_from_slice(entry);
     key
+}
+
+/// The prefix of what is held of one session.
+pub(crate) fn held(shard: ShardId, namespace: &str, client_id: &str) -> Vec<u8> {
+    let mut key = of_shard(HELD, shard);
+    key.extend_from_slice(&of_client(HELD, namespace, client_id));
+    key
+}
+
+/// Where a record about a session is held; [`Offset::ZERO`] for where it began.
+pub(crate) fn held_at(prefix: &[u8], at: Offset) -> Vec<u8> {
+    [prefix, &at.0.to_be_bytes()].concat()
 }
 
 /// The entry's key of a [`source`] key.

@@ -115,7 +115,6 @@ impl SessionState {
             cursors: self.cursors,
             assigned_end: self.assigned_end,
             inflight: self.inflight,
-            ..Delivery::default()
         };
         (core, delivery, self.subscriptions)
     }
@@ -126,6 +125,8 @@ impl SessionState {
 pub(crate) struct Core {
     /// The shard's offset from which on the log is needed to fold the session.
     pub(crate) source: Offset,
+    /// Where a copy of the session was announced that has not come yet.
+    pub(crate) announced: Option<Offset>,
     pub(crate) epoch: u64,
     pub(crate) connected: bool,
     pub(crate) version: u8,
@@ -147,6 +148,8 @@ impl Core {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
         out.number(self.source.0);
+        // 0 is the offset of no record.
+        out.number(self.announced.unwrap_or(Offset::ZERO).0);
         self.write_content(&mut out);
         out.finish()
     }
@@ -154,8 +157,10 @@ impl Core {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut input = Reader::new(bytes);
         let source = Offset(input.number()?);
+        let announced = Offset(input.number()?);
         let core = Self {
             source,
+            announced: (announced > Offset::ZERO).then_some(announced),
             ..Self::read_content(&mut input)?
         };
         input.end()?;
@@ -176,6 +181,7 @@ impl Core {
     fn read_content(input: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(Self {
             source: Offset::ZERO,
+            announced: None,
             epoch: input.number()?,
             connected: input.bool()?,
             version: input.u8()?,
@@ -191,8 +197,6 @@ impl Core {
 /// Where a session stands in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivery {
-    /// The last record about the session, whether it had an effect or not.
-    pub(crate) changed: Offset,
     pub(crate) cursors: BTreeMap<ShardId, Offset>,
     pub(crate) assigned_end: BTreeMap<ShardId, Offset>,
     pub(crate) inflight: Vec<InflightState>,
@@ -201,18 +205,13 @@ pub(crate) struct Delivery {
 impl Delivery {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
-        out.number(self.changed.0);
         self.write_content(&mut out);
         out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut input = Reader::new(bytes);
-        let changed = Offset(input.number()?);
-        let delivery = Self {
-            changed,
-            ..Self::read_content(&mut input)?
-        };
+        let delivery = Self::read_content(&mut input)?;
         input.end()?;
         Ok(delivery)
     }
@@ -231,7 +230,6 @@ impl Delivery {
 
     fn read_content(input: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(Self {
-            changed: Offset::ZERO,
             cursors: read_places(input)?.into_iter().collect(),
             assigned_end: read_places(input)?.into_iter().collect(),
             inflight: input.list(InflightState::read)?,

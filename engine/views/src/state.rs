@@ -61,6 +61,8 @@ pub mod kind {
     pub const SESSION_CARRIED: u8 = 33;
     /// [`super::StateBody::InboundCarried`]
     pub const INBOUND_CARRIED: u8 = 34;
+    /// [`super::StateBody::SessionAnnounced`]
+    pub const SESSION_ANNOUNCED: u8 = 35;
 }
 
 /// Why a state record cannot be read.
@@ -161,6 +163,9 @@ pub enum StateBody {
     },
     /// A copy of a retained message.
     RetainedCarried(RetainedCarried),
+    /// A copy of a session follows: from here on, whoever lacks its beginning
+    /// keeps what is said about it, to go on from the copy.
+    SessionAnnounced,
     /// A copy of a session.
     SessionCarried(Box<SessionCarried>),
     /// A copy of a QoS 2 packet identifier that is not released.
@@ -185,6 +190,7 @@ impl StateBody {
             Self::WillFired { .. } => kind::WILL_FIRED,
             Self::InboundReleased { .. } => kind::INBOUND_RELEASED,
             Self::RetainedCarried(_) => kind::RETAINED_CARRIED,
+            Self::SessionAnnounced => kind::SESSION_ANNOUNCED,
             Self::SessionCarried(_) => kind::SESSION_CARRIED,
             Self::InboundCarried(_) => kind::INBOUND_CARRIED,
         }
@@ -247,6 +253,7 @@ impl StateBody {
             Self::SessionExpired { epoch } | Self::WillFired { epoch } => out.number(*epoch),
             Self::InboundReleased { packet_id } => out.number(*packet_id),
             Self::RetainedCarried(carried) => carried.write(out),
+            Self::SessionAnnounced => {}
             Self::SessionCarried(carried) => {
                 out.number(carried.as_of.0);
                 carried.session.write(out);
@@ -271,7 +278,7 @@ impl StateBody {
         let known = matches!(
             kind,
             kind::SESSION_OPENED..=kind::INBOUND_RELEASED
-                | kind::RETAINED_CARRIED..=kind::INBOUND_CARRIED
+                | kind::RETAINED_CARRIED..=kind::SESSION_ANNOUNCED
         );
         if !known {
             return Err(StateError::UnknownKind(kind));
@@ -282,7 +289,7 @@ impl StateBody {
             return Err(StateError::UnknownVersion(version));
         }
         let body = match kind {
-            kind::RETAINED_CARRIED..=kind::INBOUND_CARRIED => {
+            kind::RETAINED_CARRIED..=kind::SESSION_ANNOUNCED => {
                 Self::read_carried(kind, client_id, &mut input)?
             }
             _ => Self::read(kind, &mut input)?,
@@ -344,6 +351,7 @@ impl StateBody {
     fn read_carried(kind: u8, client_id: &str, input: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(match kind {
             kind::RETAINED_CARRIED => Self::RetainedCarried(RetainedCarried::read(input)?),
+            kind::SESSION_ANNOUNCED => Self::SessionAnnounced,
             kind::SESSION_CARRIED => Self::SessionCarried(Box::new(SessionCarried {
                 as_of: Offset(input.number()?),
                 session: SessionState::read(client_id, input)?,

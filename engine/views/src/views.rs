@@ -129,7 +129,9 @@ impl Views {
         }
         let mut writes = WriteBatch::new();
         writes.delete(keys::of_shard(keys::REBUILD, shard));
-        writes.delete_range(KeyRange::prefix(keys::of_shard(keys::TOUCHED, shard)));
+        for view in [keys::TOUCHED, keys::HELD] {
+            writes.delete_range(KeyRange::prefix(keys::of_shard(view, shard)));
+        }
         self.store.write(writes)?;
         let rebuild = None;
         self.positions.set(
@@ -372,12 +374,11 @@ impl Views {
     /// Lists live entries that need the shard's log below `up_to`, as records
     /// to append to that shard; at most `limit` of them.
     ///
-    /// Once appended and applied they are not listed again, unless something
-    /// changed them in between: then nothing was carried, and they are listed
-    /// as they are now. So: append, wait until applied, ask again, until the
-    /// list is empty. Then nothing in the views depends on the log below
-    /// `up_to`. [`Views::flush`] before the log is cut, or a crash makes the
-    /// next start fold everything anew.
+    /// An entry may take several rounds (a session is announced first; a copy
+    /// that was overtaken does not count). So: append, wait until applied, ask
+    /// again, until the list is empty. Then nothing in the views depends on the
+    /// log below `up_to`. [`Views::flush`] before the log is cut, or a crash
+    /// makes the next start fold everything anew.
     ///
     /// # Errors
     /// As [`Views::session`], and [`ViewError::NotApplied`].
@@ -387,9 +388,11 @@ impl Views {
         up_to: Offset,
         limit: usize,
     ) -> Result<Vec<CarriedRecord>, ViewError> {
-        // Read before the snapshot is taken: copies may hold more than `as_of`
-        // says (and are then refused when applied), never less.
-        let as_of = self.applied(shard);
+        let (as_of, snapshot) = {
+            // What the snapshot holds and up to where must agree.
+            let _writer = self.write_lock();
+            (self.applied(shard), self.store.snapshot())
+        };
         if as_of < up_to {
             return Err(ViewError::NotApplied {
                 shard,
@@ -397,7 +400,6 @@ impl Views {
                 up_to,
             });
         }
-        let snapshot = self.store.snapshot();
         let request = carry::Request {
             shard,
             up_to,

@@ -8,10 +8,8 @@ use robustmq_record::{Offset, RecordRef, ShardId};
 use super::{Fold, Overlay};
 use crate::error::ViewError;
 use crate::keys;
-use crate::session::{Core, Delivery};
-use crate::state::{
-    AssignedEntry, InflightStage, InflightState, SessionCarried, StateBody, SubscriptionState,
-};
+use crate::session::{Core, Delivery, SessionState};
+use crate::state::{AssignedEntry, InflightStage, InflightState, StateBody, SubscriptionState};
 use crate::store::KeyRange;
 use crate::timer::{self, TimerKind};
 use crate::wire::Writer;
@@ -38,25 +36,30 @@ impl Fold<'_> {
         body: StateBody,
     ) -> Result<(), ViewError> {
         let owner = (record.namespace().to_owned(), record.client_id().to_owned());
-        let entry = keys::core(&owner.0, &owner.1);
         let mut work = match self.sessions.remove(&owner) {
             Some(work) => work,
             None => load(&self.overlay, self.shard, &owner)?,
         };
         let at = record.offset();
         match body {
-            StateBody::SessionCarried(carried) => {
-                let standing = self.standing(&entry, work.changed())?;
-                if standing.accepts(carried.as_of) {
-                    work.accept_copy(*carried, self.rebuild.is_some());
+            StateBody::SessionAnnounced => {
+                self.hold(record)?;
+                work.announce(at);
+            }
+            StateBody::SessionCarried(carried) if self.rebuild.is_some() => {
+                if let Some(held) = self.take_held(record, carried.as_of)? {
+                    work.replace(carried.session, held.announced);
+                    for (at, body) in held.records {
+                        if at >= carried.as_of {
+                            work.take(body, at);
+                        }
+                    }
                 }
             }
+            StateBody::SessionCarried(carried) => work.move_source(carried.as_of),
             body => {
-                work.take(body);
-                work.touch(at);
-                if work.core.is_none() {
-                    self.note_touched(&entry, at);
-                }
+                self.hold_record(record)?;
+                work.take(body, at);
             }
         }
         self.sessions.insert(owner, work);
@@ -103,23 +106,6 @@ pub(crate) fn remove(
 }
 
 impl SessionWork {
-    /// The last record about the session, if it is there.
-    fn changed(&self) -> Option<Offset> {
-        self.core.as_ref().map(|_| self.delivery.changed)
-    }
-
-    /// Every record about the session outweighs a copy made before it, even
-    /// one that is ignored: a rebuild cannot know that it was to be ignored.
-    fn touch(&mut self, at: Offset) {
-        self.delivery.changed = at;
-        self.delivery_changed = true;
-        if let Some(core) = &mut self.core
-            && core.source == Offset::ZERO
-        {
-            core.source = at;
-        }
-    }
-
     /// The core, if the session is there and `epoch` is not older than its
     /// owner's. (It can be later only while a session is rebuilt whose
     /// beginning is not in the log any more.)
@@ -127,9 +113,9 @@ impl SessionWork {
         self.core.as_mut().filter(|core| core.epoch <= epoch)
     }
 
-    fn take(&mut self, body: StateBody) {
+    fn take(&mut self, body: StateBody, at: Offset) {
         match body {
-            StateBody::SessionOpened { .. } => self.open(body),
+            StateBody::SessionOpened { .. } => self.open(body, at),
             StateBody::SessionClosed { .. } => self.close(body),
             StateBody::SessionExpired { epoch } => self.expire(epoch),
             StateBody::WillFired { epoch } => {
@@ -145,7 +131,7 @@ impl SessionWork {
         }
     }
 
-    fn open(&mut self, body: StateBody) {
+    fn open(&mut self, body: StateBody, at: Offset) {
         let StateBody::SessionOpened {
             epoch,
             clean_start,
@@ -163,10 +149,10 @@ impl SessionWork {
         if clean_start || self.core.is_none() {
             self.remove();
         }
-        // A session that begins here gets its source when it is touched.
-        let source = self.core.as_ref().map_or(Offset::ZERO, |core| core.source);
+        let known = self.core.as_ref();
         self.core = Some(Core {
-            source,
+            source: known.map_or(at, |core| core.source),
+            announced: known.and_then(|core| core.announced),
             epoch,
             connected: true,
             version,
@@ -255,31 +241,44 @@ impl SessionWork {
                     |entry: &InflightState| entry.qos == 2 && packet_ids.contains(&entry.packet_id);
                 self.delivery.inflight.retain(|entry| !completed(entry));
             }
-            _ => {}
+            _ => return,
+        }
+        self.delivery_changed = true;
+    }
+
+    /// A copy is about to be made.
+    fn announce(&mut self, at: Offset) {
+        if let Some(core) = &mut self.core {
+            core.announced = Some(at);
         }
     }
 
-    fn accept_copy(&mut self, carried: SessionCarried, replace: bool) {
-        let as_of = carried.as_of;
-        if replace {
-            let source = self.core.as_ref().map_or(as_of, |core| core.source);
-            let touched = self.delivery.changed;
-            let (core, delivery, subscriptions) = carried.session.into_parts();
-            self.remove();
-            self.core = Some(Core { source, ..core });
-            self.delivery = Delivery {
-                changed: touched,
-                ..delivery
-            };
-            self.subscriptions = subscriptions
-                .into_iter()
-                .map(|(filter, subscription)| (filter, Some(subscription)))
-                .collect();
+    /// The copy has come, made when the shard was folded up to `as_of`. With
+    /// what was said since its announcement it gives what is here already: so
+    /// the session does not need the log before the announcement any more.
+    fn move_source(&mut self, as_of: Offset) {
+        if let Some(core) = &mut self.core
+            && let Some(announced) = core.announced
+            && announced < as_of
+        {
+            core.source = core.source.max(announced);
+            core.announced = None;
         }
-        // Otherwise the copy is of what is there: only its place is new.
-        if let Some(core) = &mut self.core {
-            core.source = core.source.max(as_of);
-        }
+    }
+
+    /// Takes a copy in place of what is known.
+    fn replace(&mut self, session: SessionState, announced: Offset) {
+        let (core, delivery, subscriptions) = session.into_parts();
+        self.remove();
+        self.core = Some(Core {
+            source: announced,
+            ..core
+        });
+        self.delivery = delivery;
+        self.subscriptions = subscriptions
+            .into_iter()
+            .map(|(filter, subscription)| (filter, Some(subscription)))
+            .collect();
     }
 
     /// Turns the work into changes of the store.

@@ -2,7 +2,7 @@
 //! about to be removed.
 //!
 //! A copy tells up to where the shard had been folded when it was made
-//! (`as_of`): whatever touched the entry from there on outweighs the copy. See
+//! (`as_of`): what is said about the entry from there on comes on top of it. See
 //! `carry` for the whole rule.
 
 use bytes::Bytes;

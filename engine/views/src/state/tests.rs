@@ -122,6 +122,7 @@ fn session_body() -> impl Strategy<Value = StateBody> {
         any::<u64>().prop_map(|epoch| StateBody::SessionExpired { epoch }),
         any::<u64>().prop_map(|epoch| StateBody::WillFired { epoch }),
         any::<u16>().prop_map(|packet_id| StateBody::InboundReleased { packet_id }),
+        Just(StateBody::SessionAnnounced),
         vec(subscription(), 0..4).prop_map(|subscriptions| StateBody::Subscribed { subscriptions }),
         vec(any::<String>(), 0..4).prop_map(|filters| StateBody::Unsubscribed { filters }),
     ]
