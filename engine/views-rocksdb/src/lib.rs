@@ -215,7 +215,7 @@ impl KvStore for RocksStore {
                 },
             }
         }
-        let written = self.db.write_opt(&changes, &write_options());
+        let written = self.db.write_opt(changes, &write_options());
         written.map_err(|error| self.failed(&error))
     }
 
