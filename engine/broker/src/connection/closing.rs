@@ -66,9 +66,9 @@ impl Session {
             return;
         }
         for body in cursor.iter().flatten() {
-            self.store(body).await;
+            self.store_last(body).await;
         }
-        self.store(&StateBody::SessionClosed {
+        self.store_last(&StateBody::SessionClosed {
             epoch: self.tenure.epoch,
             at_ms: self.broker.clock.wall_ms(),
             expiry_s: self.tenure.expiry_s,
@@ -77,7 +77,7 @@ impl Session {
         .await;
     }
 
-    async fn store(&self, body: &StateBody) {
+    async fn store_last(&self, body: &StateBody) {
         if let Err(error) = self.broker.append_state(self.client_id(), body).await {
             // The state stored before stands: QoS 1 messages may repeat.
             tracing::warn!(client_id = self.client_id(), %error, "a session's state could not be stored");

@@ -134,6 +134,15 @@ fn many_submitters_share_syncs_and_everything_is_read_again() {
     assert!(matches!(refused.recv(), Ok(Err(AppendError::Shutdown))));
     drop(log);
 
+    everything_is_read_again(disk, sink, SUBMITTERS, RECORDS);
+}
+
+fn everything_is_read_again(
+    disk: Arc<RealDisk>,
+    sink: Arc<History>,
+    submitters: u32,
+    records: u32,
+) {
     let (log, report) =
         DiskLog::open(disk, config(), Arc::new(Mailboxes::default()), sink).expect("opens again");
     assert!(
@@ -147,9 +156,9 @@ fn many_submitters_share_syncs_and_everything_is_read_again() {
         found.extend(batches.iter().flat_map(|batch| payloads(batch)));
     }
     found.sort_unstable();
-    let mut expected: Vec<Vec<u8>> = (0..SUBMITTERS)
+    let mut expected: Vec<Vec<u8>> = (0..submitters)
         .flat_map(|submitter| {
-            (0..RECORDS).map(move |number| format!("{submitter}-{number}").into_bytes())
+            (0..records).map(move |number| format!("{submitter}-{number}").into_bytes())
         })
         .collect();
     expected.sort_unstable();
