@@ -29,7 +29,7 @@ fn publish<'a>(topic: &'a str, payload: &'a [u8], qos: QoS) -> Publish<'a> {
     }
 }
 
-fn retained<'a>(topic: &'a str, payload: &'a [u8]) -> Publish<'a> {
+fn retained_packet<'a>(topic: &'a str, payload: &'a [u8]) -> Publish<'a> {
     Publish {
         retain: true,
         ..publish(topic, payload, QoS::AtLeastOnce)
