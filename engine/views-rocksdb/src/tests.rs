@@ -34,17 +34,33 @@ fn filled() -> tempfile::TempDir {
     directory
 }
 
+/// A copy as a crash would leave it. The store removes old files in the
+/// background: a copy that met one of them half way would name files that are
+/// not there, so it is made again.
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory can be made");
-    for entry in fs::read_dir(from).expect("the directory can be read") {
-        let entry = entry.expect("the directory can be read");
+    while !copied(from, to).expect("the directory can be copied") {
+        fs::remove_dir_all(to).expect("the half copy can be removed");
+    }
+}
+
+/// Whether no file vanished meanwhile.
+fn copied(from: &Path, to: &Path) -> std::io::Result<bool> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("the file can be copied");
+            if !copied(&entry.path(), &target)? {
+                return Ok(false);
+            }
+            continue;
         }
+        match fs::copy(entry.path(), target) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
     }
+    Ok(true)
 }
 
 #[test]
