@@ -80,7 +80,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
 }
 
 fn setup(config: &Config, directory: &DataDir) -> Result<Setup, Failure> {
-    let disk = RealDisk::new(&directory.log()).map_err(|source| Failure::Io {
+    let disk = RealDisk::new(directory.log()).map_err(|source| Failure::Io {
         action: "opening the log directory",
         source,
     })?;
