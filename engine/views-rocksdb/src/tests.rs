@@ -38,29 +38,51 @@ fn filled() -> tempfile::TempDir {
 /// background: a copy that met one of them half way would name files that are
 /// not there, so it is made again.
 fn copy(from: &Path, to: &Path) {
-    while !copied(from, to).expect("the directory can be copied") {
-        fs::remove_dir_all(to).expect("the half copy can be removed");
-    }
+    assert!(
+        try_copy(from, to).is_ok(),
+        "nobody changes the files meanwhile"
+    );
 }
 
-/// Whether no file vanished meanwhile.
-fn copied(from: &Path, to: &Path) -> std::io::Result<bool> {
+fn try_copy(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            if !copied(&entry.path(), &target)? {
-                return Ok(false);
-            }
-            continue;
+            try_copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
         }
-        match fs::copy(entry.path(), target) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            other => other?,
-        };
     }
-    Ok(true)
+    Ok(())
+}
+
+/// Names and lengths of the files of a database.
+fn listing(directory: &Path) -> std::io::Result<Vec<(PathBuf, u64)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory.join("db"))? {
+        let entry = entry?;
+        found.push((entry.path(), entry.metadata()?.len()));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Copies files that the database may be changing: until nothing has changed
+/// while they were copied, so that the copy is of one moment.
+fn copy_of_one_moment(from: &Path, to: &Path) {
+    loop {
+        fs::create_dir_all(to).expect("a directory");
+        let copied = listing(from).and_then(|before| {
+            try_copy(from, to)?;
+            Ok(listing(from)? == before)
+        });
+        if matches!(copied, Ok(true)) {
+            return;
+        }
+        fs::remove_dir_all(to).expect("the copy can be removed");
+    }
 }
 
 #[test]
@@ -242,7 +264,7 @@ impl CrashingStore for KilledStore {
     fn crash(&mut self, store: Arc<dyn KvStore>) {
         let before = self.path();
         self.life += 1;
-        copy(&before, &self.path());
+        copy_of_one_moment(&before, &self.path());
         drop(store);
     }
 }

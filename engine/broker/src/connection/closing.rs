@@ -45,6 +45,9 @@ impl Session {
                 .detach(subscriber, self.is_persistent())
                 .await;
         }
+        // One moment for both: a will that is due when the session ends must not
+        // be published before it has ended.
+        let now_ms = self.broker.clock.wall_ms();
         let will_wanted = !matches!(
             ending,
             Ending::Client {
@@ -59,7 +62,7 @@ impl Session {
                 will::publish(&self.broker, self.client_id(), pending).await;
             } else {
                 let delay_ms = u64::from(delay_s) * 1000;
-                fires_at_ms = Some(self.broker.clock.wall_ms() + delay_ms);
+                fires_at_ms = Some(now_ms + delay_ms);
             }
         }
         if !self.tenure.logged {
@@ -70,7 +73,7 @@ impl Session {
         }
         self.store_last(&StateBody::SessionClosed {
             epoch: self.tenure.epoch,
-            at_ms: self.broker.clock.wall_ms(),
+            at_ms: now_ms,
             expiry_s: self.tenure.expiry_s,
             will: fires_at_ms,
         })

@@ -22,7 +22,7 @@ use robustmq_views::{SessionState, StateBody, Will};
 
 use super::deliver::{ClientLimits, Sender};
 use super::resume;
-use super::session::{Session, Tenure};
+use super::session::{Ending, Session, Tenure};
 use super::subscriptions::Subscriptions;
 use super::wire;
 use crate::broker::Broker;
@@ -153,6 +153,14 @@ pub(super) async fn open(
         let text = "anonymous clients only from loopback";
         return Err(connect.refuse(ReasonCode::NotAuthorized, text));
     }
+    if connect
+        .will
+        .as_ref()
+        .is_some_and(|will| will.topic.starts_with('$'))
+    {
+        let text = "topics that begin with $ are the broker's";
+        return Err(connect.refuse(ReasonCode::TopicNameInvalid, text));
+    }
     let epoch = broker.next_epoch();
     let assigned = accepted
         .assign_client_id
@@ -175,6 +183,10 @@ pub(super) async fn open(
             })?;
     }
     write_connack(&session, &accepted, present, assigned.as_deref(), output);
+    if output.is_empty() {
+        // It does not fit the client's Maximum Packet Size: nothing can be said.
+        session.end(Ending::Lost);
+    }
     tracing::debug!(client_id = session.client_id(), %peer, ?version, present, "client connected");
     Ok(session)
 }

@@ -357,7 +357,8 @@ impl Session {
             ));
             return;
         }
-        let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
+        // Only 0x00 discards the will [MQTT-3.1.2-8].
+        let with_will = disconnect.reason != ReasonCode::Success;
         self.end(Ending::Client {
             with_will,
             expiry_s,

@@ -110,9 +110,9 @@ async fn read_connect<S: Transport>(
 /// A client whose version is known (or whose version is the fault) is told what
 /// is wrong with its CONNECT; anything else is no MQTT and gets no answer.
 fn refuse_malformed<S: Transport>(io: &mut Io<S>, error: &codec::DecodeError) {
-    let unsupported = error.reason == ReasonCode::UnsupportedProtocolVersion;
     let known = codec::connect_version(io.input());
-    let Some(version) = known.or(unsupported.then_some(ProtocolVersion::V5)) else {
+    let unsupported = error.reason == ReasonCode::UnsupportedProtocolVersion;
+    let Some(version) = known.or_else(|| unsupported.then(|| nearest_version(io.input()))) else {
         return;
     };
     let refused = Refused {
@@ -121,6 +121,21 @@ fn refuse_malformed<S: Transport>(io: &mut Io<S>, error: &codec::DecodeError) {
         text: error.text,
     };
     handshake::write_refusal(&refused, &mut io.output);
+}
+
+/// The form of CONNACK that a client of an unknown version may understand: that
+/// of 3.1.1 if its level is below 5 [MQTT-3.1.2-2].
+fn nearest_version(input: &[u8]) -> ProtocolVersion {
+    let level = || {
+        let header = codec::peek(input, ProtocolVersion::V5, u32::MAX).ok()??;
+        let body = input.get(header.body_start..)?;
+        let name_len = usize::from(u16::from_be_bytes(*body.first_chunk()?));
+        body.get(2 + name_len).copied()
+    };
+    match level() {
+        Some(level) if level < 5 => ProtocolVersion::V4,
+        _ => ProtocolVersion::V5,
+    }
 }
 
 async fn flush<S: Transport>(io: &mut Io<S>) {

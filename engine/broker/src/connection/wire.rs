@@ -13,6 +13,6 @@ pub(super) fn write(
     packet_size_max: u32,
 ) {
     if let Err(error) = codec::encode_trimmed(output, version, packet, packet_size_max) {
-        tracing::warn!(kind = ?packet.kind(), %error, "a packet could not be sent");
+        tracing::info!(kind = ?packet.kind(), %error, "a packet could not be sent");
     }
 }

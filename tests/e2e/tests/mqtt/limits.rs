@@ -1,5 +1,7 @@
 //! Limits both ways: aliases, Receive Maximum, packet size, expiry, hostile input.
 
+use std::io::{Read, Write};
+
 use super::*;
 
 #[test]
@@ -206,4 +208,21 @@ fn connect_bytes() -> Vec<u8> {
     vec![
         0x10, 14, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 0, 0, 0, 1, b'x',
     ]
+}
+
+#[test]
+fn mqtt_3_1_2_2_an_unknown_level_is_refused_in_a_form_the_client_knows() {
+    let broker = Broker::start(&[]);
+    for (level, expected) in [(6u8, &[0x20, 3, 0, 0x84, 0][..]), (2, &[0x20, 2, 0, 1][..])] {
+        let mut bytes = connect_bytes();
+        bytes[8] = level;
+        let mut stream = std::net::TcpStream::connect(broker.address()).expect("a connection");
+        stream.write_all(&bytes).expect("the bytes are sent");
+        let mut answer = Vec::new();
+        stream
+            .read_to_end(&mut answer)
+            .expect("the connection ends");
+        assert!(answer.starts_with(&expected[..1]), "{answer:?}");
+        assert_eq!(answer[3], expected[3], "level {level}: {answer:?}");
+    }
 }

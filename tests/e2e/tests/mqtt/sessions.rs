@@ -211,3 +211,40 @@ fn mqtt_3_1_2_22_a_silent_client_is_given_up() {
     );
     assert_eq!(client.receive().ok(), Some(Received::Closed));
 }
+
+#[test]
+fn mqtt_3_1_2_8_only_a_normal_disconnect_discards_the_will() {
+    let broker = Broker::start(&[]);
+    let mut watcher = clean(&broker, "w");
+    watcher.subscribe("will", QoS::AtMostOnce);
+    let connect = Connect {
+        will: Some(will(None)),
+        ..Connect::new("c")
+    };
+    let (client, _) = Client::accepted(broker.address(), &connect);
+    client
+        .disconnect(ReasonCode::UnspecifiedError)
+        .expect("DISCONNECT is sent");
+    assert_eq!(message(&mut watcher).payload, b"gone");
+}
+
+#[test]
+fn a_will_cannot_reach_topics_that_a_publish_cannot() {
+    let broker = Broker::start(&[]);
+    let hidden = Will {
+        topic: "$SYS/x",
+        ..will(None)
+    };
+    let connect = Connect {
+        will: Some(hidden),
+        ..Connect::new("c")
+    };
+    let (_, answer) = Client::connect(broker.address(), &connect).expect("the broker answers");
+    assert!(
+        matches!(
+            answer,
+            Received::ConnAck(false, ReasonCode::TopicNameInvalid, _)
+        ),
+        "{answer:?}"
+    );
+}
