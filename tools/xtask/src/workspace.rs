@@ -1,8 +1,10 @@
 //! What the checks look at: the files under version control and cargo's view of the crates.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -54,10 +56,18 @@ struct Metadata {
     packages: Vec<Package>,
 }
 
-/// The root of the workspace, two folders above this crate.
+/// The root of the workspace, two folders above this crate. Asked for at run time:
+/// a build may be shared by several checkouts.
 pub(crate) fn root() -> &'static Path {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).unwrap_or(manifest)
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
+        let manifest = PathBuf::from(manifest);
+        manifest
+            .ancestors()
+            .nth(2)
+            .map_or_else(|| manifest.clone(), Path::to_path_buf)
+    });
+    &ROOT
 }
 
 impl Workspace {
