@@ -130,7 +130,11 @@ impl DataDir {
             Err(error) => return Err(unusable(error)),
         };
         match text.trim().parse::<u32>() {
-            Ok(version) if version <= LAYOUT_VERSION => Ok(()),
+            Ok(version) if (1..=LAYOUT_VERSION).contains(&version) => Ok(()),
+            Ok(0) => Err(DataDirError::Unreadable {
+                path: file,
+                known: LAYOUT_VERSION,
+            }),
             Ok(found) => Err(DataDirError::Newer {
                 path: path.to_owned(),
                 found,
@@ -166,3 +170,6 @@ fn write_format(directory: &Path, file: &Path) -> io::Result<()> {
     std::fs::rename(&written, file)?;
     File::open(directory)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ mod file_names;
 mod files;
 mod inbox;
 mod indexes;
+pub mod inspect;
 mod position;
 mod reader;
 mod recovery;

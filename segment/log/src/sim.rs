@@ -31,6 +31,9 @@ pub struct Faults {
     /// This sync of a file fails (counted in syncs of files), and what it was
     /// to make durable is lost at the next crash.
     pub fail_sync_at: Option<u64>,
+    /// This write finds no room (counted in writes); a part of it may be there
+    /// all the same.
+    pub full_at_write: Option<u64>,
     /// Bytes that all files together may have.
     pub capacity_bytes: Option<u64>,
 }
@@ -47,6 +50,7 @@ struct Machine {
     faults: Faults,
     calls: u64,
     syncs: u64,
+    writes: u64,
     crashed: bool,
 }
 
@@ -64,6 +68,7 @@ impl SimDisk {
             faults: Faults::default(),
             calls: 0,
             syncs: 0,
+            writes: 0,
             crashed: false,
         };
         Self {
@@ -77,6 +82,7 @@ impl SimDisk {
         machine.faults = faults;
         machine.calls = 0;
         machine.syncs = 0;
+        machine.writes = 0;
     }
 
     /// Changing calls since the last plan.
@@ -89,6 +95,12 @@ impl SimDisk {
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.shared.lock().syncs
+    }
+
+    /// Writes since the last plan.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.shared.lock().writes
     }
 
     /// Whether the planned crash has happened.
@@ -239,17 +251,19 @@ impl DiskFile for SimFile {
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         let mut machine = self.disk.shared.lock();
         let lives = machine.begin()?;
-        let room = machine.allocate(self.file, position + bytes.len() as u64);
-        match room {
-            Ok(()) => machine.storage.write_at(self.file, position, bytes),
-            // A write that finds no room may have written its first part.
-            Err(_) => {
-                let inside = machine.storage.len(self.file).saturating_sub(position);
-                let part = (inside as usize).min(bytes.len());
-                let write = &bytes[..part];
-                machine.storage.write_at(self.file, position, write);
-            }
+        machine.writes += 1;
+        let mut room = machine.allocate(self.file, position + bytes.len() as u64);
+        let mut part = bytes.len();
+        if machine.faults.full_at_write == Some(machine.writes) {
+            room = Err(io::ErrorKind::StorageFull.into());
+            part = machine.random.next() as usize % (part + 1);
+        } else if room.is_err() {
+            let inside = machine.storage.len(self.file).saturating_sub(position);
+            part = part.min(inside as usize);
         }
+        machine
+            .storage
+            .write_at(self.file, position, &bytes[..part]);
         if lives { room } else { Err(stopped()) }
     }
 

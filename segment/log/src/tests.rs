@@ -2,5 +2,8 @@
 //! on real ones.
 
 mod basics;
+mod commands;
 mod crash;
+mod faults;
+mod flips;
 mod threads;

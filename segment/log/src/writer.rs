@@ -256,6 +256,8 @@ impl Writer {
             return Err(error);
         }
         if self.part.buffer.is_empty() {
+            // Commands that needed no frame; what they wait for is written.
+            self.tell();
             return Ok(());
         }
         let position = self.active.position;
@@ -329,8 +331,12 @@ impl Writer {
                 }
             }
         }
-        // Taken one by one: should a callback panic, the others are still here
-        // to be told.
+        self.tell();
+    }
+
+    /// Tells everybody, in order. One by one: should a call panic, the others
+    /// are still here to be told.
+    fn tell(&mut self) {
         while let Some(placed) = self.part.placed.pop_front() {
             match placed {
                 Placed::Batch {
