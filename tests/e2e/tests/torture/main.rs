@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use robustmq_e2e::{Broker, Client, Connect, Received};
 use robustmq_protocol::QoS;
+use robustmq_protocol::codec::Packet;
 
 use publisher::Publisher;
 use subscriber::Subscriber;
@@ -131,18 +132,26 @@ fn nothing_acknowledged_is_lost_over_many_kills() {
     );
 }
 
-/// Publishes the word that tells subscribers that nothing follows.
+/// Publishes the word that tells subscribers that nothing follows. Each topic
+/// gets it at its own QoS: order is promised per topic and QoS [MQTT-4.6.0-5].
 fn settle(broker: &Broker, published: &[publisher::Published]) {
     assert_eq!(published.len(), PUBLISHERS as usize);
     let (mut client, _) = Client::accepted(broker.address(), &Connect::new("settler"));
     for number in 0..PUBLISHERS {
         for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
             let topic = publisher::topic(number, qos);
-            let end = publisher::packet(&topic, QoS::AtLeastOnce, 1, false, b"end");
+            let end = publisher::packet(&topic, qos, 1, false, b"end");
             client.publish(&end).expect("the broker runs");
             match client.receive().expect("the broker answers") {
                 Received::PubAck(..) => {}
-                other => panic!("no PUBACK: {other:?}"),
+                Received::PubRec(packet_id, ..) => {
+                    client
+                        .ack(Packet::PubRel, packet_id)
+                        .expect("the broker runs");
+                    let end = client.receive().expect("the broker answers");
+                    assert!(matches!(end, Received::PubComp(..)), "{end:?}");
+                }
+                other => panic!("no acknowledgement: {other:?}"),
             }
         }
     }

@@ -142,7 +142,11 @@ impl ReceivedAll {
     pub(crate) fn check(&self, published: &[Published]) {
         for (number, sent) in published.iter().enumerate() {
             let at_least = self.numbers(number as u32, QoS::AtLeastOnce);
-            self.check_complete(&at_least, &sent.qos1, number);
+            self.check_complete(
+                &at_least,
+                &sent.qos1,
+                &publisher::topic(number as u32, QoS::AtLeastOnce),
+            );
             let mut seen = HashSet::new();
             let firsts: Vec<u64> = at_least
                 .into_iter()
@@ -150,7 +154,11 @@ impl ReceivedAll {
                 .collect();
             self.check_order(&firsts, number);
             let exactly = self.numbers(number as u32, QoS::ExactlyOnce);
-            self.check_complete(&exactly, &sent.qos2, number);
+            self.check_complete(
+                &exactly,
+                &sent.qos2,
+                &publisher::topic(number as u32, QoS::ExactlyOnce),
+            );
             let distinct: HashSet<&u64> = exactly.iter().collect();
             assert_eq!(
                 distinct.len(),
@@ -170,7 +178,8 @@ impl ReceivedAll {
             .collect()
     }
 
-    fn check_complete(&self, got: &[u64], acked: &[u64], publisher: usize) {
+    fn check_complete(&self, got: &[u64], acked: &[u64], topic: &str) {
+        let received = got;
         let got: HashSet<&u64> = got.iter().collect();
         let lost: Vec<&u64> = acked
             .iter()
@@ -178,8 +187,9 @@ impl ReceivedAll {
             .collect();
         assert!(
             lost.is_empty(),
-            "{}: publisher {publisher}: acknowledged but lost: {lost:?}",
-            self.client_id
+            "{}: {topic}: acknowledged but lost: {lost:?}; around them: {:?}",
+            self.client_id,
+            around(received, &lost)
         );
     }
 
@@ -191,4 +201,14 @@ impl ReceivedAll {
             self.client_id
         );
     }
+}
+
+/// What was received around the first that was lost.
+fn around<'a>(received: &'a [u64], lost: &[&u64]) -> &'a [u64] {
+    let first = lost.first().map_or(0, |first| **first);
+    let place = received
+        .iter()
+        .position(|number| *number > first)
+        .unwrap_or(received.len());
+    &received[place.saturating_sub(5)..received.len().min(place + 5)]
 }
