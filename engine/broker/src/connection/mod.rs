@@ -124,16 +124,17 @@ fn refuse_malformed<S: Transport>(io: &mut Io<S>, error: &codec::DecodeError) {
 }
 
 /// The form of CONNACK that a client of an unknown version may understand: that
-/// of 3.1.1 if its level is below 5 [MQTT-3.1.2-2].
+/// of 3.1.1 if its level is below 5 [MQTT-3.1.2-2] or its name is that of 3.1.
 fn nearest_version(input: &[u8]) -> ProtocolVersion {
-    let level = || {
+    let is_v3 = || {
         let header = codec::peek(input, ProtocolVersion::V5, u32::MAX).ok()??;
         let body = input.get(header.body_start..)?;
         let name_len = usize::from(u16::from_be_bytes(*body.first_chunk()?));
-        body.get(2 + name_len).copied()
+        let name = body.get(2..2 + name_len)?;
+        Some(name == b"MQIsdp" || *body.get(2 + name_len)? < 5)
     };
-    match level() {
-        Some(level) if level < 5 => ProtocolVersion::V4,
+    match is_v3() {
+        Some(true) => ProtocolVersion::V4,
         _ => ProtocolVersion::V5,
     }
 }

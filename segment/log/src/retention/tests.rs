@@ -189,40 +189,35 @@ fn records_and_bytes_bound_what_newer_segments_hold() {
     }
 }
 
+/// Everything under `keep/`, with its offset.
+fn kept(bench: &Bench) -> Vec<(Offset, Vec<u8>)> {
+    let keep = FilterAutomaton::parse("keep/#").expect("a filter");
+    let mut found = Vec::new();
+    for shard in (0..SHARDS).map(ShardId) {
+        let filters = Some(std::slice::from_ref(&keep));
+        let chunk = bench
+            .reader()
+            .read(shard, Offset::ZERO, filters, ReadLimits::default())
+            .expect("reads");
+        assert!(chunk.at_end);
+        let mut gaps = chunk.gaps.iter();
+        assert!(gaps.all(|gap| gap.reason == GapReason::Retention));
+        for record in chunk.batches.iter().flat_map(|batch| batch.records()) {
+            if record.kind() == 0 && record.topic().starts_with("keep/") {
+                found.push((record.offset(), record.payload().to_vec()));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn few_live_records_survive_with_their_offsets() {
     let (disk, mut bench) = open();
     fill(&mut bench, 60);
     bench.clock.advance(Duration::from_millis(2 * HOUR_MS));
     fill(&mut bench, 12);
-    let keep = FilterAutomaton::parse("keep/#").expect("a filter");
-    let read = |bench: &Bench| {
-        let mut found = Vec::new();
-        for shard in (0..SHARDS).map(ShardId) {
-            let filters = Some(std::slice::from_ref(&keep));
-            let chunk = bench
-                .reader()
-                .read(shard, Offset::ZERO, filters, ReadLimits::default())
-                .expect("reads");
-            assert!(
-                chunk.at_end
-                    && chunk
-                        .gaps
-                        .iter()
-                        .all(|gap| gap.reason == GapReason::Retention)
-            );
-            let records = chunk.batches.iter().flat_map(|batch| {
-                let kept = batch
-                    .records()
-                    .filter(|record| record.kind() == 0 && record.topic().starts_with("keep/"));
-                kept.map(|record| (record.offset(), record.payload().to_vec()))
-                    .collect::<Vec<_>>()
-            });
-            found.extend(records);
-        }
-        found
-    };
-    let expected = read(&bench);
+    let expected = kept(&bench);
     assert_eq!(expected.len(), 18);
     let policies = RetentionPolicies {
         by_filter: vec![("keep/#".to_owned(), RetentionBounds::default())],
@@ -235,7 +230,7 @@ fn few_live_records_survive_with_their_offsets() {
         "{report:?}"
     );
     assert!(report.records > 300 && report.bytes > 10_000, "{report:?}");
-    assert_eq!(read(&bench), expected);
+    assert_eq!(kept(&bench), expected);
     // A second look finds nothing more to do.
     let again = retire(&bench, &policies, &carrier(true));
     assert_eq!(again, RetentionReport::default());
@@ -264,7 +259,7 @@ fn few_live_records_survive_with_their_offsets() {
     drop(bench);
     let bench = Bench::open(Arc::new(disk.crash(3)), &history).expect("opens again");
     assert_eq!(bench.report.damaged, []);
-    assert_eq!(read(&bench), expected);
+    assert_eq!(kept(&bench), expected);
     assert_eq!(
         bench.parts.state.counters.damages.load(Ordering::Relaxed),
         0
