@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -14,6 +15,24 @@ const LAYOUT_VERSION: u32 = 1;
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
+}
+
+/// Where the log of a data directory lies, and who has it open.
+#[derive(Clone, Debug)]
+pub struct LogLocation {
+    /// The data directory.
+    pub path: PathBuf,
+    /// Its log.
+    pub log: PathBuf,
+    /// The broker that runs on it.
+    pub owner: Option<Owner>,
+}
+
+/// A process that holds a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its number; unknown while it starts.
+    pub pid: Option<u32>,
 }
 
 /// A data directory that cannot be used.
@@ -38,6 +57,12 @@ pub enum DataDirError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// There is none.
+    #[error("there is no data directory at {path}: name the one of the broker (its node.data_dir)")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
     },
     /// It was written by a later version.
     #[error(
@@ -79,6 +104,25 @@ impl DataDir {
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
+        })
+    }
+
+    /// Looks at `path` without locking or changing it: a broker may run on it,
+    /// or start meanwhile.
+    ///
+    /// # Errors
+    /// [`DataDirError::Missing`] and those that concern the format.
+    pub fn look(path: &Path) -> Result<LogLocation, DataDirError> {
+        let log = path.join("log");
+        if !log.is_dir() || !path.join("FORMAT").is_file() {
+            let path = path.to_owned();
+            return Err(DataDirError::Missing { path });
+        }
+        Self::check_format(path)?;
+        Ok(LogLocation {
+            owner: owner(path),
+            path: path.to_owned(),
+            log,
         })
     }
 
@@ -161,6 +205,26 @@ impl DataDir {
     pub fn views(&self) -> PathBuf {
         self.path.join("views")
     }
+}
+
+/// Who holds the lock, by what the kernel lists: trying the lock would be in the
+/// way of a broker that starts.
+fn owner(path: &Path) -> Option<Owner> {
+    let lock = std::fs::metadata(path.join("LOCK")).ok()?;
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // "1: FLOCK  ADVISORY  WRITE 4242 fe:00:131 0 EOF"
+    let inode = lock.ino().to_string();
+    let held = locks.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_flock = fields.next() == Some("FLOCK");
+        let file = fields.nth(3).unwrap_or_default();
+        is_flock && file.rsplit(':').next() == Some(inode.as_str())
+    });
+    let pid = || {
+        let text = std::fs::read_to_string(path.join("LOCK")).ok()?;
+        text.trim().parse().ok()
+    };
+    held.then(|| Owner { pid: pid() })
 }
 
 fn write_format(directory: &Path, file: &Path) -> io::Result<()> {

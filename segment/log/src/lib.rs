@@ -45,7 +45,7 @@ mod writer;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{CommitRule, Durability, LogConfig, SHARDS_MAX};
-pub use data_dir::{DataDir, DataDirError};
+pub use data_dir::{DataDir, DataDirError, LogLocation, Owner};
 pub use disk::{Disk, DiskEntry, DiskFile, MemoryDisk, RealDisk};
 pub use disk_log::{DiskLog, RecoveredLog};
 pub use error::{AppendError, FatalLogError, OpenError, ReadError};

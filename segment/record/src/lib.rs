@@ -28,6 +28,7 @@ mod record;
 mod scan;
 #[cfg(test)]
 mod testing;
+mod token;
 mod wire;
 
 pub use batch::Batch;
@@ -51,3 +52,4 @@ pub use record::{KIND_MESSAGE, RecordInput, RecordRef};
 pub use scan::{
     Damage, FrameScanner, ScanEnd, ScanItem, ScanOptions, ScannedFrame, Tail, read_slice,
 };
+pub use token::{OffsetToken, TokenError};

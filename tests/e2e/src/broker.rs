@@ -118,6 +118,11 @@ impl Broker {
         self.address
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
@@ -243,10 +248,13 @@ fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> Jo
     })
 }
 
-/// A binary of this workspace: beside the test's own executable, or as
-/// `ROBUSTMQ_BIN` says.
-fn binary(name: &str) -> PathBuf {
-    if let Some(path) = std::env::var_os("ROBUSTMQ_BIN") {
+/// A binary of this workspace: beside the test's own executable; the broker
+/// also as `ROBUSTMQ_BIN` says.
+///
+/// # Panics
+/// Without a target directory around the test.
+pub fn binary(name: &str) -> PathBuf {
+    if let ("robustmq", Some(path)) = (name, std::env::var_os("ROBUSTMQ_BIN")) {
         return path.into();
     }
     let test = std::env::current_exe().expect("the test knows its path");

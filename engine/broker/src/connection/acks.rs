@@ -1,12 +1,10 @@
 //! PUBACK, PUBREC and PUBCOMP on the wire, with the receipt: the offset at
 //! which the message is stored.
 
-use std::fmt::Write;
-
 use robustmq_protocol::ProtocolVersion;
 use robustmq_protocol::codec::{Ack, AckProperties, Packet, UserProperties};
 use robustmq_protocol::session::inbound::{AckKind, AckOut};
-use robustmq_record::{Offset, ShardId};
+use robustmq_record::{Offset, OffsetToken, ShardId};
 
 use super::wire;
 
@@ -29,15 +27,12 @@ pub(super) fn receipt(shard: ShardId, offset: Offset) -> u64 {
     u64::from(shard.0) << OFFSET_BITS | offset.0
 }
 
-/// An offset as clients see it: shard, index and slot. Opaque to them; it can
-/// be given back where a position is asked for.
-fn offset_token(receipt: u64) -> String {
-    let shard = receipt >> OFFSET_BITS;
-    let offset = Offset(receipt & ((1 << OFFSET_BITS) - 1));
-    let mut text = String::with_capacity(24);
-    // Writing into a String does not fail.
-    let _ = write!(text, "{shard}-{}-{}", offset.index(), offset.slot());
-    text
+/// The number as clients see it.
+fn token(receipt: u64) -> OffsetToken {
+    OffsetToken {
+        shard: ShardId((receipt >> OFFSET_BITS) as u32),
+        offset: Offset(receipt & ((1 << OFFSET_BITS) - 1)),
+    }
 }
 
 /// Writes one acknowledgement; `receipt` says whether it carries the offset,
@@ -51,7 +46,7 @@ pub(super) fn write(
 ) {
     let plain = Ack::new(ack.packet_id, ack.reason);
     if let (true, Some(number)) = (receipt && version == ProtocolVersion::V5, ack.offset) {
-        let text = offset_token(number);
+        let text = token(number).to_string();
         let pairs = [(RECEIPT, text.as_str())];
         let user_properties = UserProperties::from(&pairs);
         let properties = AckProperties {

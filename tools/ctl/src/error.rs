@@ -1,0 +1,44 @@
+//! What ends a command early.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A command that could not be done. The text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CtlError {
+    /// The data directory cannot be looked at.
+    #[error(transparent)]
+    DataDir(#[from] robustmq_log::DataDirError),
+    /// A file of the log could not be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// What was read.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A segment that is not there.
+    #[error("there is no segment {id}: `robust-ctl log segments` lists those that are there")]
+    NoSegment {
+        /// Its number.
+        id: u64,
+    },
+    /// An argument that is no topic filter.
+    #[error("`{filter}` is no topic filter: {reason}")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The output could not be written.
+    #[error("the output cannot be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+impl CtlError {
+    /// Whoever read the output has had enough: no fault.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

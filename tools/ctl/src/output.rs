@@ -1,0 +1,120 @@
+//! Printing: tables for people, JSON for programs.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use clap::ValueEnum;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+/// Where a command prints.
+pub(crate) struct Printer {
+    format: Format,
+    out: BufWriter<StdoutLock<'static>>,
+    /// Elements of the JSON array that was begun.
+    elements: u64,
+}
+
+impl Printer {
+    pub(crate) fn new(format: Format) -> Self {
+        Self {
+            format,
+            out: BufWriter::new(io::stdout().lock()),
+            elements: 0,
+        }
+    }
+
+    /// Prints a document that people get as text.
+    pub(crate) fn document(
+        &mut self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        match self.format {
+            Format::Table => self.out.write_all(text().as_bytes())?,
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut self.out, value)?;
+                self.out.write_all(b"\n")?;
+            }
+            Format::Ndjson => self.line(value)?,
+        }
+        self.out.flush()
+    }
+
+    /// Prints a list: a table, a JSON array, or an object per line.
+    pub(crate) fn list<T: Serialize>(
+        &mut self,
+        rows: &[T],
+        table: impl FnOnce(&[T]) -> Table,
+    ) -> io::Result<()> {
+        if self.format == Format::Table {
+            writeln!(self.out, "{}", table(rows))?;
+            return self.out.flush();
+        }
+        rows.iter()
+            .try_for_each(|row| self.element(row, String::new))?;
+        self.finish_elements()
+    }
+
+    /// Prints one element of a list that is too long to be held.
+    pub(crate) fn element(
+        &mut self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        let first = self.elements == 0;
+        self.elements += 1;
+        match self.format {
+            Format::Table => writeln!(self.out, "{}", text()),
+            Format::Ndjson => self.line(value),
+            Format::Json => {
+                self.out.write_all(if first { b"[\n" } else { b",\n" })?;
+                Ok(serde_json::to_writer(&mut self.out, value)?)
+            }
+        }
+    }
+
+    /// Nothing follows the elements printed so far.
+    pub(crate) fn finish_elements(&mut self) -> io::Result<()> {
+        if self.format == Format::Json {
+            let end: &[u8] = if self.elements == 0 {
+                b"[]\n"
+            } else {
+                b"\n]\n"
+            };
+            self.out.write_all(end)?;
+        }
+        self.elements = 0;
+        self.out.flush()
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, value)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+/// A table without lines, whose columns named in `numbers` are set to the right.
+pub(crate) fn table(header: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    table.add_rows(rows);
+    for number in numbers {
+        if let Some(column) = table.column_mut(*number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
