@@ -7,6 +7,7 @@ use std::time::Duration;
 use robustmq_config::{Retention, TimeSpan};
 use robustmq_log::{CarryForward, DiskLog, RetentionBounds, RetentionPolicies};
 use robustmq_record::{Offset, ShardId};
+use robustmq_views::{KvError, ViewError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -47,6 +48,9 @@ async fn flush_views(broker: &Arc<Broker>) {
     match flushed {
         Ok(Ok(0)) => {}
         Ok(Ok(expired)) => tracing::debug!(expired, "retained messages expired"),
+        Ok(Err(ViewError::Store(KvError::Full(_)))) => {
+            tracing::debug!("the views are flushed when there is room on the disk");
+        }
         // Not lost: the next start applies more of the log again.
         Ok(Err(error)) => tracing::warn!(%error, "the views could not be flushed"),
         Err(error) => tracing::error!(%error, "flushing the views failed"),

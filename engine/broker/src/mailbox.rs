@@ -143,6 +143,11 @@ impl Mailboxes {
         receiver.await.unwrap_or(Err(AppendError::Shutdown))
     }
 
+    /// Whether the log has room for messages.
+    pub(crate) fn has_room(&self) -> bool {
+        self.log.get().is_none_or(|log| log.has_room())
+    }
+
     fn mailbox(&self, shard: ShardId) -> &Mailbox {
         &self.boxes[shard.0 as usize]
     }

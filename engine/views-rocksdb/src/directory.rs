@@ -19,6 +19,9 @@ const DATABASE: &str = "db";
 /// Where a database goes that is being removed.
 const DISCARDED: &str = "db.discarded";
 
+/// With less room than this, a write that failed did so for want of room.
+const FREE_BYTES_MIN: u64 = 4 << 20;
+
 /// Longest version that is looked at.
 const FORMAT_BYTES_MAX: u64 = 64;
 
@@ -89,6 +92,13 @@ fn remove_all(path: &Path) -> Result<(), KvError> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, "remove", &error)),
         _ => Ok(()),
     }
+}
+
+/// Whether the disk is full, or so nearly that a file of the database may have
+/// found no room.
+pub(crate) fn is_full(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < FREE_BYTES_MIN)
 }
 
 /// Makes sure the database is not used at the next start.

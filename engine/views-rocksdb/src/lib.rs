@@ -135,6 +135,9 @@ fn failed(directory: &Path, error: &rocksdb::Error) -> KvError {
         tracing::error!(%error, "the views are damaged; the next start folds them again from the log");
         directory::condemn(directory);
     }
+    if error.kind() == ErrorKind::IOError && directory::is_full(directory) {
+        return KvError::Full(error.to_string());
+    }
     kv_error(error)
 }
 
@@ -227,6 +230,10 @@ impl KvStore for RocksStore {
     }
 
     fn flush(&self) -> Result<(), KvError> {
+        // A flush that fails stops all writes until the next one that succeeds.
+        if directory::is_full(&self.directory) {
+            return Err(KvError::Full("flushed later".to_owned()));
+        }
         self.db.flush().map_err(|error| self.failed(&error))
     }
 }

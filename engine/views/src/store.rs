@@ -23,6 +23,9 @@ pub enum KvError {
     /// What is stored is damaged. Views can be deleted and folded again.
     #[error("the view store is damaged: {0}")]
     Corrupt(String),
+    /// The disk is full and nothing was written: may be tried again.
+    #[error("the disk is full: {0}")]
+    Full(String),
     /// Reading or writing failed.
     #[error("the view store failed: {0}")]
     Io(String),

@@ -9,7 +9,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use robustmq_record::{Batch, Lsn, Purge, SegmentId, ShardId, Truncate, Vote};
@@ -27,6 +29,12 @@ use crate::shard_log::{BatchSource, CommandCompletion, CommitSink, ShardLog};
 use crate::state::{LogCounters, LogState};
 use crate::supply::{Supply, SupplyLimits};
 use crate::writer::{Active, Chore, Sealed, Writer, WriterSetup, begin};
+
+/// How often a full disk is looked at again.
+const RESTOCK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The most bytes of the last segment that are kept for state.
+const STATE_RESERVE_MAX: u64 = 4 << 20;
 
 /// A log that was recovered and can be read, but is not written to yet.
 ///
@@ -323,9 +331,19 @@ impl ShardLog for DiskLog {
         });
     }
 
+    fn has_room(&self) -> bool {
+        let room = self.state.active_room.load(Ordering::Relaxed);
+        !self.supply.is_starved() || room >= state_reserve(self.state.config.segment_bytes)
+    }
+
     fn shutdown(&self) {
         Self::shutdown(self);
     }
+}
+
+/// Bytes of the last segment that are kept for state when the disk is full.
+fn state_reserve(segment_bytes: u64) -> u64 {
+    (segment_bytes / 4).min(STATE_RESERVE_MAX)
 }
 
 /// The writer's thread: works while there is work, sleeps until woken.
@@ -368,7 +386,8 @@ fn fail(writer: &mut Writer) {
 fn run_files(state: &LogState, supply: &Supply, sealed: &Sealed) {
     let mut postponed: Vec<Arc<Segment>> = Vec::new();
     loop {
-        match sealed.wait() {
+        let patience = supply.is_starved().then_some(RESTOCK_AGAIN_AFTER);
+        match sealed.wait(patience) {
             Chore::Stop => return,
             Chore::Restock => restock(supply),
             Chore::Index(segment) => {
@@ -379,10 +398,23 @@ fn run_files(state: &LogState, supply: &Supply, sealed: &Sealed) {
     }
 }
 
+/// Makes files ready; says so once when the disk is full, and once when it is
+/// not any more.
 pub(crate) fn restock(supply: &Supply) {
-    if let Err(error) = supply.restock() {
+    let was_starved = supply.is_starved();
+    let stocked = supply.restock();
+    match (was_starved, supply.is_starved()) {
+        (false, true) => tracing::error!(
+            "the disk is full: when the last segment is, publishes are refused; free room on it, or shorten the retention"
+        ),
+        (true, false) => tracing::info!("there is room on the disk again"),
         // The writer tries itself when it needs a file.
-        tracing::warn!(%error, "a segment file could not be made ready");
+        (false, false) => {
+            if let Err(error) = stocked {
+                tracing::warn!(%error, "a segment file could not be made ready");
+            }
+        }
+        (true, true) => {}
     }
 }
 

@@ -83,6 +83,11 @@ pub trait ShardLog: Send + Sync {
     /// [`crate::CommitRule::Told`] holds. Never goes back.
     fn commit(&self, shard: ShardId, commit_end: u64);
 
+    /// Whether there is room for messages. Once the disk is full, what is left
+    /// is for records about sessions: whoever is connected can go on reading
+    /// and acknowledging.
+    fn has_room(&self) -> bool;
+
     /// Writes what is waiting, syncs, notes that the end was orderly and stops
     /// the threads. Returns when all is done; what comes later is refused with
     /// [`AppendError::Shutdown`].

@@ -101,6 +101,8 @@ pub(crate) struct LogState {
     pub(crate) cells: Vec<Mutex<ShardCell>>,
     pub(crate) tail_cache: TailCache,
     pub(crate) counters: LogCounters,
+    /// Bytes left in the segment that is being written.
+    pub(crate) active_room: AtomicU64,
     catalog: RwLock<Arc<Catalog>>,
     fatal: OnceLock<FatalLogError>,
     /// Segments with an open file, and with an index in memory, oldest first.
@@ -125,6 +127,7 @@ impl LogState {
             catalog: RwLock::new(Arc::new(Catalog::new(segments, config.shards))),
             cells: cells.into_iter().map(Mutex::new).collect(),
             counters: LogCounters::default(),
+            active_room: AtomicU64::new(u64::MAX),
             fatal: OnceLock::new(),
             open_files: Mutex::default(),
             open_indexes: Mutex::default(),

@@ -11,11 +11,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use robustmq_record::SegmentId;
 
-use crate::disk::{Disk, DiskFile, write_zeros};
+use crate::disk::{Disk, DiskFile, is_disk_full, write_zeros};
 use crate::file_names;
 
 /// A segment file that nothing was written to yet.
@@ -46,6 +47,8 @@ pub(crate) struct Supply {
     ready: Mutex<VecDeque<Prepared>>,
     /// Held while files are made, renamed or removed.
     maker: Mutex<Maker>,
+    /// The disk had no room for the next file.
+    starved: AtomicBool,
 }
 
 impl Supply {
@@ -63,6 +66,7 @@ impl Supply {
             limits,
             ready: Mutex::new(ready),
             maker: Mutex::new(Maker { spares, next_id }),
+            starved: AtomicBool::new(false),
         }
     }
 
@@ -107,8 +111,22 @@ impl Supply {
         self.ready.lock().len() < self.limits.ready_max
     }
 
+    /// Whether the last attempt to make a file ready found the disk full, and
+    /// none is ready.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::Relaxed)
+    }
+
     /// Makes files ready up to the limit.
     pub(crate) fn restock(&self) -> io::Result<()> {
+        let stocked = self.fill();
+        let full = matches!(&stocked, Err(error) if is_disk_full(error));
+        let starved = full && self.ready.lock().is_empty();
+        self.starved.store(starved, Ordering::Relaxed);
+        stocked
+    }
+
+    fn fill(&self) -> io::Result<()> {
         while self.is_short() {
             let mut maker = self.maker.lock();
             let prepared = self.make(&mut maker, self.limits.free_bytes_min)?;

@@ -22,6 +22,7 @@ mod roll;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use robustmq_record::{
@@ -317,6 +318,8 @@ impl Writer {
     /// order. The only place where something becomes stored.
     fn complete(&mut self, position_end: u64) {
         self.active.position = position_end;
+        let room = self.active.segment.info.len.saturating_sub(position_end);
+        self.state.active_room.store(room, Ordering::Relaxed);
         self.part.begin(self.lsn_next);
         self.part.buffer.shrink_to(BUFFER_KEEP_MAX);
         let batches = self.part.placed.iter();

@@ -1,5 +1,6 @@
 //! The broker as a process.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,9 +24,41 @@ pub struct Failed {
     pub stderr: String,
 }
 
+/// How the process is started; nothing unusual by default.
+#[derive(Clone, Debug, Default)]
+pub struct Launch {
+    /// A program with arguments that becomes the broker: it is given the
+    /// broker's command line and executes it. `{}` stands for the folder in
+    /// which the data directory is made.
+    pub wrapper: Vec<String>,
+    /// Variables of the environment.
+    pub environment: Vec<(String, OsString)>,
+}
+
+impl Launch {
+    fn command(&self, directory: &Path) -> Command {
+        let program = binary("robustmq");
+        let mut words = self
+            .wrapper
+            .iter()
+            .map(|word| word.replace("{}", &directory.display().to_string()));
+        let mut command = match words.next() {
+            None => Command::new(program),
+            Some(wrapper) => {
+                let mut command = Command::new(wrapper);
+                command.args(words).arg(program);
+                command
+            }
+        };
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+}
+
 /// A running broker with its data directory. Killed when dropped.
 pub struct Broker {
     directory: Arc<TempDir>,
+    launch: Launch,
     sets: Vec<String>,
     child: Child,
     address: SocketAddr,
@@ -39,9 +72,17 @@ impl Broker {
     /// # Panics
     /// When it does not start.
     pub fn start(sets: &[&str]) -> Self {
+        Self::start_in(Launch::default(), sets)
+    }
+
+    /// Starts a broker in an unusual way.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_in(launch: Launch, sets: &[&str]) -> Self {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let sets = sets.iter().map(|set| (*set).to_owned()).collect();
-        Self::launch(directory, sets, "127.0.0.1:0").unwrap_or_else(|failed| {
+        Self::launch(directory, launch, sets, "127.0.0.1:0").unwrap_or_else(|failed| {
             panic!(
                 "the broker did not start ({}): {}",
                 failed.status, failed.stderr
@@ -57,12 +98,17 @@ impl Broker {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let mut sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
         sets.push(format!("node.data_dir={}", data.display()));
-        Self::launch(directory, sets, "127.0.0.1:0")
+        Self::launch(directory, Launch::default(), sets, "127.0.0.1:0")
     }
 
-    fn launch(directory: Arc<TempDir>, sets: Vec<String>, bind: &str) -> Result<Self, Failed> {
+    fn launch(
+        directory: Arc<TempDir>,
+        launch: Launch,
+        sets: Vec<String>,
+        bind: &str,
+    ) -> Result<Self, Failed> {
         let data = directory.path().join("data");
-        let mut command = Command::new(binary("robustmq"));
+        let mut command = launch.command(directory.path());
         command.arg("start");
         command
             .arg("--set")
@@ -98,6 +144,7 @@ impl Broker {
         match address {
             Some(address) => Ok(Self {
                 directory,
+                launch,
                 sets,
                 child,
                 address,
@@ -121,6 +168,13 @@ impl Broker {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The folder of its data directory, as the process itself sees it: what
+    /// is mounted there for it alone included.
+    pub fn folder(&self) -> PathBuf {
+        let inside = self.directory.path().strip_prefix("/").expect("absolute");
+        PathBuf::from(format!("/proc/{}/root", self.pid())).join(inside)
     }
 
     /// Its data directory.
@@ -167,7 +221,12 @@ impl Broker {
     pub fn restart(&mut self) {
         let bind = self.address.to_string();
         let log = self.log();
-        let again = Self::launch(Arc::clone(&self.directory), self.sets.clone(), &bind);
+        let again = Self::launch(
+            Arc::clone(&self.directory),
+            self.launch.clone(),
+            self.sets.clone(),
+            &bind,
+        );
         *self = again.unwrap_or_else(|failed| {
             panic!(
                 "the broker did not start again ({}): {}\nbefore:\n{log}",

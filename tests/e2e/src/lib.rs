@@ -7,5 +7,5 @@
 mod broker;
 mod client;
 
-pub use broker::{Broker, Failed, binary};
+pub use broker::{Broker, Failed, Launch, binary};
 pub use client::{Client, Connect, Message, Received};

@@ -226,9 +226,12 @@ impl Session {
         Step::Stall
     }
 
-    /// Whether clients may not publish to a topic: names that begin with `$`
-    /// belong to the broker, and a limit holds for levels.
+    /// Why a client may not publish to a topic now: the disk is full, names that
+    /// begin with `$` belong to the broker, and a limit holds for levels.
     fn refusal(&self, topic: &str) -> Option<ReasonCode> {
+        if !self.broker.mailboxes.has_room() {
+            return Some(ReasonCode::QuotaExceeded);
+        }
         let levels_max = usize::from(self.broker.config.mqtt.max_topic_levels);
         let too_deep = topic.len() > levels_max && topic.split('/').count() > levels_max;
         (topic.starts_with('$') || too_deep).then_some(ReasonCode::TopicNameInvalid)

@@ -226,10 +226,12 @@ async fn handle_input<S: Transport>(session: &mut Session, io: &mut Io<S>) -> bo
         return false;
     }
     let (input, output) = io.split();
+    let window_before = session.sender.outbound.window_free();
     let handled = session.handle_input(input, output);
     io.consume(handled.consumed);
     match handled.barrier {
-        None => false,
+        // Acknowledgements made room for deliveries that were held back.
+        None => session.sender.outbound.window_free() > window_before,
         Some(barrier) => {
             // Acknowledgements of what came before go first.
             session.write_acks(&mut io.output);

@@ -22,10 +22,11 @@ mod queue;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use robustmq_log::{AppendError, CommitSink, FatalLogError};
 use robustmq_record::{Batch, Offset};
-use robustmq_views::Views;
+use robustmq_views::{KvError, ViewError, Views};
 use tokio::sync::oneshot;
 
 pub(crate) use acknowledge::reason as append_failure_reason;
@@ -42,6 +43,9 @@ use command::Command;
 use fan_out::FanOut;
 use interest::Interest;
 use queue::{Input, Queue};
+
+/// How long the views wait for room on a full disk before they try again.
+const APPLY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What ends the process: called once, from the thread that noticed.
 pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
@@ -78,7 +82,7 @@ pub(crate) struct DispatchThread {
 impl DispatchThread {
     /// Does what is queued and ends.
     pub(crate) fn stop(self) {
-        self.queue.push(Input::Stop);
+        self.queue.stop();
         if self.handle.join().is_err() {
             tracing::error!("the dispatch thread panicked; see the message above");
         }
@@ -240,7 +244,7 @@ impl Worker {
             queue.take(&mut inputs);
             for input in inputs.drain(..) {
                 match input {
-                    Input::Committed(batch) => self.handle_committed(&batch),
+                    Input::Committed(batch) => self.handle_committed(&batch, queue),
                     Input::Ended(result, waiters) => {
                         acknowledge::acknowledge(&result, &self.fan_out, waiters);
                     }
@@ -255,7 +259,25 @@ impl Worker {
         }
     }
 
-    fn handle_committed(&mut self, batch: &Arc<Batch>) {
+    /// Applies a batch to the views; as long as the disk is full, again and
+    /// again: the batch is stored, and nobody has been told of it.
+    fn apply(&self, batch: &Batch, queue: &Queue) -> Result<(), ViewError> {
+        let mut told = false;
+        loop {
+            match self.views.apply(batch) {
+                Err(ViewError::Store(KvError::Full(error))) if !queue.is_stopping() => {
+                    if !told {
+                        tracing::error!(error, "the views wait for room on the disk");
+                    }
+                    told = true;
+                    std::thread::sleep(APPLY_AGAIN_AFTER);
+                }
+                applied => return applied,
+            }
+        }
+    }
+
+    fn handle_committed(&mut self, batch: &Arc<Batch>, queue: &Queue) {
         let shard = batch.shard();
         let first = batch.first_offset();
         let next = Offset::new(batch.index() + 1, 0);
@@ -264,7 +286,7 @@ impl Worker {
             "batches of a shard are committed in order: {first:?} after {:?}",
             self.dispatched.get(shard)
         );
-        if let Err(error) = self.views.apply(batch) {
+        if let Err(error) = self.apply(batch, queue) {
             (self.on_fatal)(format!("the views could not be updated: {error}"));
             return;
         }

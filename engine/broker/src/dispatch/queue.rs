@@ -34,6 +34,7 @@ pub(super) enum Input {
 struct State {
     inputs: VecDeque<Input>,
     batches: usize,
+    stopping: bool,
     stopped: bool,
 }
 
@@ -62,6 +63,20 @@ impl Queue {
     pub(super) fn push(&self, input: Input) {
         self.state.lock().inputs.push_back(input);
         self.filled.notify_one();
+    }
+
+    /// The end has been asked for: what cannot be done soon is given up.
+    pub(super) fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stopping = true;
+        state.inputs.push_back(Input::Stop);
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Whether the end has been asked for.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.state.lock().stopping
     }
 
     /// Waits until there is something and takes all of it.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use robustmq_record::{Control, HEADER_LEN, Lsn, SegmentEnd, SegmentStart};
@@ -59,12 +60,18 @@ impl Sealed {
     }
 
     /// The next chore; files come first, since the writer may need them soon.
-    pub(crate) fn wait(&self) -> Chore {
+    /// With a patience, a look at the files comes when it is over.
+    pub(crate) fn wait(&self, patience: Option<Duration>) -> Chore {
         let mut state = self.state.lock();
         loop {
-            match state.next() {
-                Some(chore) => return chore,
-                None => self.bell.wait(&mut state),
+            match (state.next(), patience) {
+                (Some(chore), _) => return chore,
+                (None, None) => self.bell.wait(&mut state),
+                (None, Some(patience)) => {
+                    if self.bell.wait_for(&mut state, patience).timed_out() {
+                        return state.next().unwrap_or(Chore::Restock);
+                    }
+                }
             }
         }
     }

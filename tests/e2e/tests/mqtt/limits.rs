@@ -204,6 +204,40 @@ fn hostile_input_costs_only_the_connection_it_came_on() {
     assert_eq!(message(&mut bystander).payload, b"well");
 }
 
+/// Acknowledgements that come together open the window as surely as one by one.
+#[test]
+fn a_window_acknowledged_at_once_is_filled_again_at_once() {
+    let broker = Broker::start(&["storage.cursor_flush_interval=1h"]);
+    let properties = ConnectProperties {
+        receive_max: Some(4),
+        session_expiry_s: Some(3600),
+        ..ConnectProperties::default()
+    };
+    let connect = Connect {
+        properties,
+        ..Connect::new("c")
+    };
+    let (mut client, _) = Client::accepted(broker.address(), &connect);
+    client.subscribe("t", QoS::AtLeastOnce);
+    let mut publisher = clean(&broker, "p");
+    for number in 0..12u8 {
+        store(&mut publisher, &publish("t", &[number], QoS::AtLeastOnce));
+    }
+    for round in 0..3 {
+        let mut acks = Vec::new();
+        for number in 0..4 {
+            let message = message(&mut client);
+            assert_eq!(message.payload, [round * 4 + number]);
+            let packet_id = message.packet_id.expect("QoS 1 has an identifier");
+            acks.extend([0x40, 2]);
+            acks.extend(packet_id.get().to_be_bytes());
+        }
+        client
+            .send_bytes(&acks)
+            .expect("the acknowledgements are sent");
+    }
+}
+
 fn connect_bytes() -> Vec<u8> {
     vec![
         0x10, 14, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 0, 0, 0, 1, b'x',
