@@ -178,8 +178,11 @@ impl Link {
         }
         inbox.queued_messages = messages;
         inbox.queued_bytes = bytes;
+        // With others before it the connection knows, or has left them because
+        // its client takes nothing: then the client wakes it.
+        let is_first = inbox.taken.deliveries.is_empty();
         inbox.taken.deliveries.push_back(delivery);
-        let waker = inbox.wake();
+        let waker = if is_first { inbox.wake() } else { None };
         drop(inbox);
         wake(waker);
         true
@@ -250,7 +253,10 @@ impl Link {
     /// Gives back deliveries that could not be handed to the client yet. While
     /// the connection sleeps, the link holds them, so that dispatch can make a
     /// session that has stopped reading let go.
-    pub(crate) fn put_back(&self, deliveries: VecDeque<Delivery>) {
+    ///
+    /// Only what waits for the client (its acknowledgements, its socket) may be
+    /// given back: deliveries that come behind do not wake the connection.
+    pub(crate) fn put_back(&self, mut deliveries: VecDeque<Delivery>) {
         if deliveries.is_empty() {
             return;
         }
@@ -264,11 +270,12 @@ impl Link {
             }
             return;
         }
-        for held in deliveries.into_iter().rev() {
+        for held in &deliveries {
             inbox.queued_messages += held.remaining();
             inbox.queued_bytes += held.batch.size_bytes();
-            inbox.taken.deliveries.push_front(held);
         }
+        deliveries.append(&mut inbox.taken.deliveries);
+        inbox.taken.deliveries = deliveries;
     }
 
     /// Where the session stands, given positions read from dispatch's progress

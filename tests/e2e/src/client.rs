@@ -125,7 +125,10 @@ impl Client {
     /// # Errors
     /// What the system says.
     pub fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
@@ -139,7 +142,15 @@ impl Client {
     /// # Errors
     /// When the connection breaks.
     pub fn connect(address: SocketAddr, connect: &Connect<'_>) -> io::Result<(Self, Received)> {
-        let mut client = Self::open(address)?;
+        Self::connect_over(TcpStream::connect(address)?, connect)
+    }
+
+    /// Connects over a stream that was opened in a special way.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn connect_over(stream: TcpStream, connect: &Connect<'_>) -> io::Result<(Self, Received)> {
+        let mut client = Self::over(stream)?;
         client.version = connect.version;
         client.send(&Packet::Connect(ConnectPacket {
             version: connect.version,
@@ -175,6 +186,11 @@ impl Client {
         let mut bytes = Vec::new();
         codec::encode(&mut bytes, self.version, packet).map_err(io::Error::other)?;
         self.send_bytes(&bytes)
+    }
+
+    /// The socket, for tests that write to it in their own way.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// Sends bytes as they are.

@@ -93,10 +93,12 @@ impl FanOut {
         let slot = record.offset().slot();
         let matches = Arc::clone(&self.matches[record.topic_id() as usize]);
         for target in matches.iter() {
-            let Some(link) = interest.link(target.subscriber) else {
+            if !interest.is_live(target.subscriber) {
                 continue;
-            };
-            if target.options.depends_on_publisher() {
+            }
+            if target.options.depends_on_publisher()
+                && let Some(link) = interest.link(target.subscriber)
+            {
                 let own = link.client_id() == record.client_id();
                 if target.options.effective(own).is_none() {
                     continue;
@@ -133,15 +135,16 @@ impl FanOut {
         &mut self.staged[index].delivery
     }
 
-    fn flush(&mut self, interest: &Interest, dispatched: &Positions, counters: &Counters) {
+    fn flush(&mut self, interest: &mut Interest, dispatched: &Positions, counters: &Counters) {
         for Staged {
             subscriber,
             delivery,
         } in self.staged.drain(..)
         {
-            if let Some(link) = interest.link(subscriber)
+            if let Some(link) = interest.live_link(subscriber)
                 && !link.push(delivery, dispatched)
             {
+                interest.set_lagging(subscriber);
                 counters.lagged.add(1);
             }
         }
@@ -152,7 +155,7 @@ impl FanOut {
     fn hold(
         &mut self,
         batch: &Arc<Batch>,
-        interest: &Interest,
+        interest: &mut Interest,
         dispatched: &Positions,
         counters: &Counters,
     ) {
@@ -174,8 +177,11 @@ impl FanOut {
             // stand before this batch only if the session did not get it.
             let mut reached = dispatched.clone();
             reached.raise(batch.shard(), next);
-            for link in interest.links() {
-                if link.release_older_than(&self.horizon, &reached) {
+            for subscriber in interest.live_ids() {
+                if let Some(link) = interest.link(subscriber)
+                    && link.release_older_than(&self.horizon, &reached)
+                {
+                    interest.set_lagging(subscriber);
                     counters.lagged.add(1);
                 }
             }

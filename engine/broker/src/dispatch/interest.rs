@@ -44,6 +44,9 @@ struct Subscriber {
 #[derive(Default)]
 pub(crate) struct Interest {
     subscribers: Vec<Option<Subscriber>>,
+    /// By number: whether it is connected and not lagging. Apart from the rest,
+    /// so that passing over thousands of sessions that lag touches little.
+    live: Vec<bool>,
     free: Vec<SubscriberId>,
     by_client: HashMap<Box<str>, SubscriberId>,
     tree: SubscriptionTree<SubscriberId, SubscriptionOptions>,
@@ -71,6 +74,7 @@ impl Interest {
             }
             None => {
                 self.subscribers.push(subscriber);
+                self.live.push(false);
                 (self.subscribers.len() - 1) as SubscriberId
             }
         };
@@ -82,6 +86,7 @@ impl Interest {
     pub(crate) fn park(&mut self, id: SubscriberId) {
         if let Some(Some(subscriber)) = self.subscribers.get_mut(id as usize) {
             subscriber.link = None;
+            self.live[id as usize] = false;
         }
     }
 
@@ -97,6 +102,7 @@ impl Interest {
             self.cache.clear();
         }
         self.by_client.remove(&subscriber.client_id);
+        self.live[id as usize] = false;
         self.free.push(id);
     }
 
@@ -150,12 +156,38 @@ impl Interest {
         self.subscribers.get(id as usize)?.as_ref()?.link.as_ref()
     }
 
-    /// All connections that can be delivered to.
-    pub(crate) fn links(&self) -> impl Iterator<Item = &Arc<Link>> {
-        self.subscribers
-            .iter()
-            .flatten()
-            .filter_map(|subscriber| subscriber.link.as_ref())
+    /// The connection of a session that takes deliveries.
+    pub(crate) fn live_link(&self, id: SubscriberId) -> Option<&Arc<Link>> {
+        if !self.is_live(id) {
+            return None;
+        }
+        self.link(id)
+    }
+
+    /// Whether a session takes deliveries: it is connected and does not lag.
+    pub(crate) fn is_live(&self, id: SubscriberId) -> bool {
+        self.live.get(id as usize).copied().unwrap_or(false)
+    }
+
+    /// The session takes deliveries from now on; its connection is told.
+    pub(crate) fn set_live(&mut self, id: SubscriberId) {
+        if let Some(link) = self.link(id) {
+            link.set_live();
+            self.live[id as usize] = true;
+        }
+    }
+
+    /// The session's connection has begun to lag.
+    pub(crate) fn set_lagging(&mut self, id: SubscriberId) {
+        if let Some(live) = self.live.get_mut(id as usize) {
+            *live = false;
+        }
+    }
+
+    /// All sessions that take deliveries.
+    pub(crate) fn live_ids(&self) -> Vec<SubscriberId> {
+        let ids = 0..self.live.len() as SubscriberId;
+        ids.filter(|id| self.is_live(*id)).collect()
     }
 
     /// One more than the highest number in use.

@@ -326,9 +326,7 @@ impl Worker {
                 let _ = reply.send(());
             }
             Command::Rejoin { subscriber, reply } => {
-                if let Some(link) = self.interest.link(subscriber) {
-                    link.set_live();
-                }
+                self.interest.set_live(subscriber);
                 let _ = reply.send(self.dispatched.clone());
             }
             Command::Detach {
@@ -359,7 +357,7 @@ impl Worker {
             .interest
             .enter(link.client_id(), Some(Arc::clone(link)));
         self.replace_subscriptions(subscriber, subscriptions);
-        link.set_live();
+        self.interest.set_live(subscriber);
         Attached {
             subscriber,
             live_from: self.dispatched.clone(),

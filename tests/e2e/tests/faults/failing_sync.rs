@@ -1,39 +1,16 @@
 //! A disk on which a sync fails: the process ends, and what it acknowledged is
 //! there at the next start.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use robustmq_e2e::{Broker, Client, Connect, Launch};
+use robustmq_e2e::{Broker, Client, Connect};
 use robustmq_protocol::{QoS, ReasonCode};
 
-use super::{publish, store, take};
-
-/// Compiles the library that makes syncs fail.
-fn library(directory: &Path) -> PathBuf {
-    let source = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
-    let source = Path::new(&source).join("tests/faults/fail_sync.c");
-    let library = directory.join("fail_sync.so");
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .args([&library, &source])
-        .arg("-ldl")
-        .status();
-    assert!(compiled.is_ok_and(|status| status.success()), "cc compiles");
-    library
-}
+use super::{on_strange_disk, publish, store, take};
 
 #[test]
 fn a_failing_sync_ends_the_process_and_loses_nothing_acknowledged() {
     let directory = tempfile::tempdir().expect("a directory");
     let flag = directory.path().join("fail");
-    let launch = Launch {
-        environment: vec![
-            ("LD_PRELOAD".to_owned(), library(directory.path()).into()),
-            ("FAIL_SYNC".to_owned(), flag.clone().into()),
-        ],
-        ..Launch::default()
-    };
+    let launch = on_strange_disk(directory.path(), "FAIL_SYNC", &flag);
     let mut broker = Broker::start_in(launch, &[]);
     let (mut reader, _) = Client::accepted(broker.address(), &Connect::persistent("reader"));
     reader.subscribe("t", QoS::AtLeastOnce);

@@ -2,10 +2,34 @@
 
 mod failing_sync;
 mod full_disk;
+mod slow_disk;
 
-use robustmq_e2e::{Client, Received};
+use std::path::Path;
+use std::process::Command;
+
+use robustmq_e2e::{Client, Launch, Received};
 use robustmq_protocol::codec::{Packet, Publish, PublishProperties};
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
+
+/// A broker whose syncs go wrong as `kind` (see `sync.c`) says while `flag` exists.
+fn on_strange_disk(directory: &Path, kind: &str, flag: &Path) -> Launch {
+    let source = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
+    let source = Path::new(&source).join("tests/faults/sync.c");
+    let library = directory.join("sync.so");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .args([&library, &source])
+        .arg("-ldl")
+        .status();
+    assert!(compiled.is_ok_and(|status| status.success()), "cc compiles");
+    Launch {
+        environment: vec![
+            ("LD_PRELOAD".to_owned(), library.into()),
+            (kind.to_owned(), flag.into()),
+        ],
+        ..Launch::default()
+    }
+}
 
 /// A publish with identifier 1 where it needs one.
 fn publish<'a>(topic: &'a str, qos: QoS, retain: bool, payload: &'a [u8]) -> Publish<'a> {

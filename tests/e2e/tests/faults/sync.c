@@ -1,14 +1,19 @@
-/* Loaded before the C library: as long as the file that FAIL_SYNC names exists,
- * every sync of a file fails as it does on a disk that has lost a write. */
+/* Loaded before the C library, changes what a sync of a file does:
+ *
+ *   as long as the file that FAIL_SYNC names exists, it fails, as on a disk
+ *   that has lost a write;
+ *   as long as the file that SLOW_SYNC names exists, it takes 100 ms longer.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-static int fails(void)
+static int is_set(const char *name)
 {
-    const char *flag = getenv("FAIL_SYNC");
+    const char *flag = getenv(name);
     int before = errno;
     int there = flag != NULL && access(flag, F_OK) == 0;
     errno = before;
@@ -19,10 +24,13 @@ static int fails(void)
     int name(int fd)                                                    \
     {                                                                   \
         int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, #name);       \
-        if (fails()) {                                                  \
+        struct timespec pause = {0, 100000000};                         \
+        if (is_set("FAIL_SYNC")) {                                      \
             errno = EIO;                                                \
             return -1;                                                  \
         }                                                               \
+        if (is_set("SLOW_SYNC"))                                        \
+            nanosleep(&pause, NULL);                                    \
         return real(fd);                                                \
     }
 
