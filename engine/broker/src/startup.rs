@@ -9,6 +9,7 @@ use robustmq_record::{Offset, ShardId};
 use robustmq_views::{SessionState, StateBody, ViewError, Views, Will};
 
 use crate::broker::Broker;
+use crate::connection;
 use crate::dispatch::FilterOptions;
 use crate::positions::Positions;
 use crate::subscription::SubscriptionOptions;
@@ -121,6 +122,8 @@ pub(crate) fn filter_options(state: &SessionState) -> Vec<FilterOptions> {
     state
         .subscriptions
         .values()
+        // Replays read the log themselves.
+        .filter(|subscription| !connection::is_replay(&subscription.filter))
         .map(|subscription| {
             let options = SubscriptionOptions {
                 qos: QoS::try_from(subscription.qos).unwrap_or(QoS::AtMostOnce),

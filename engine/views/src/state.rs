@@ -55,6 +55,8 @@ pub mod kind {
     pub const WILL_FIRED: u8 = 10;
     /// [`super::StateBody::InboundReleased`]
     pub const INBOUND_RELEASED: u8 = 11;
+    /// [`super::StateBody::ReplayAssigned`]
+    pub const REPLAY_ASSIGNED: u8 = 12;
     /// [`super::StateBody::RetainedCarried`]
     pub const RETAINED_CARRIED: u8 = 32;
     /// [`super::StateBody::SessionCarried`]
@@ -123,6 +125,12 @@ pub enum StateBody {
         /// The messages, in the order of sending.
         entries: Vec<AssignedEntry>,
     },
+    /// The same for messages of a replay: they say nothing about how far the
+    /// session's own cursor has come.
+    ReplayAssigned {
+        /// The messages, in the order of sending.
+        entries: Vec<AssignedEntry>,
+    },
     /// The client has sent PUBREC; logged before PUBREL.
     OutboundReceived {
         /// The packet identifiers.
@@ -183,6 +191,7 @@ impl StateBody {
             Self::Unsubscribed { .. } => kind::UNSUBSCRIBED,
             Self::CursorStored { .. } => kind::CURSOR_STORED,
             Self::OutboundAssigned { .. } => kind::OUTBOUND_ASSIGNED,
+            Self::ReplayAssigned { .. } => kind::REPLAY_ASSIGNED,
             Self::OutboundReceived { .. } => kind::OUTBOUND_RECEIVED,
             Self::OutboundCompleted { .. } => kind::OUTBOUND_COMPLETED,
             Self::SessionClosed { .. } => kind::SESSION_CLOSED,
@@ -235,7 +244,9 @@ impl StateBody {
                 write_places(out, cursors);
                 out.list(inflight, |out, entry| entry.write(out));
             }
-            Self::OutboundAssigned { entries } => delivery::write_assigned(out, entries),
+            Self::OutboundAssigned { entries } | Self::ReplayAssigned { entries } => {
+                delivery::write_assigned(out, entries);
+            }
             Self::OutboundReceived { packet_ids } | Self::OutboundCompleted { packet_ids } => {
                 out.list(packet_ids, |out, packet_id| out.number(*packet_id));
             }
@@ -277,7 +288,7 @@ impl StateBody {
     pub fn decode_parts(kind: u8, client_id: &str, payload: &[u8]) -> Result<Self, StateError> {
         let known = matches!(
             kind,
-            kind::SESSION_OPENED..=kind::INBOUND_RELEASED
+            kind::SESSION_OPENED..=kind::REPLAY_ASSIGNED
                 | kind::RETAINED_CARRIED..=kind::SESSION_ANNOUNCED
         );
         if !known {
@@ -321,6 +332,9 @@ impl StateBody {
                 inflight: input.list(InflightState::read)?,
             },
             kind::OUTBOUND_ASSIGNED => Self::OutboundAssigned {
+                entries: delivery::read_assigned(input)?,
+            },
+            kind::REPLAY_ASSIGNED => Self::ReplayAssigned {
                 entries: delivery::read_assigned(input)?,
             },
             kind::OUTBOUND_RECEIVED => Self::OutboundReceived {

@@ -12,12 +12,17 @@
 mod automaton;
 mod entries;
 mod filter;
+mod replay;
 mod tree;
 
 use std::fmt;
 
 pub use automaton::{FilterAutomaton, State};
 pub use filter::{Filter, matches};
+pub use replay::{
+    Moment, REPLAY_JSON_PREFIX, REPLAY_PREFIX, ReplayError, ReplayFilter, ReplayPosition,
+    ReplayRange,
+};
 pub use tree::SubscriptionTree;
 
 /// What a shared subscription's Topic Filter starts with (section 4.8.2).

@@ -232,10 +232,39 @@ impl Client {
         filters: &[SubscribeFilter<'_>],
         subscription_id: Option<u32>,
     ) -> Vec<ReasonCode> {
+        self.send_subscribe(filters, subscription_id, UserProperties::default())
+    }
+
+    /// Subscribes with user properties.
+    ///
+    /// # Panics
+    /// When there is no SUBACK.
+    pub fn subscribe_wishing(
+        &mut self,
+        filter: &str,
+        qos: QoS,
+        wishes: &[(&str, &str)],
+    ) -> Vec<ReasonCode> {
+        let options = SubscriptionOptions {
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainHandling::Send,
+        };
+        let filters = [SubscribeFilter { filter, options }];
+        self.send_subscribe(&filters, None, UserProperties::from(wishes))
+    }
+
+    fn send_subscribe(
+        &mut self,
+        filters: &[SubscribeFilter<'_>],
+        subscription_id: Option<u32>,
+        user_properties: UserProperties<'_>,
+    ) -> Vec<ReasonCode> {
         self.send(&Packet::Subscribe(Subscribe {
             packet_id: PacketId::MAX,
             subscription_id,
-            user_properties: UserProperties::default(),
+            user_properties,
             filters: SubscribeFilters::from(filters),
         }))
         .expect("SUBSCRIBE is sent");

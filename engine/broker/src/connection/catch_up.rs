@@ -92,6 +92,16 @@ impl CatchUp {
         self.apply_end();
     }
 
+    /// More may have come: reads on in every shard that stands before `visible`.
+    pub(super) fn refresh(&mut self, visible: &Positions) {
+        for backlog in &mut self.shards {
+            if backlog.next < visible.get(backlog.shard) {
+                backlog.at_end = false;
+            }
+        }
+        self.apply_end();
+    }
+
     /// Dispatch has stopped delivering: go on without an end.
     pub(super) fn lost_end(&mut self) {
         if self.end.take().is_some() {

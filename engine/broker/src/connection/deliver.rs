@@ -14,9 +14,10 @@ use std::sync::Arc;
 use robustmq_protocol::codec::{self, PublishOut};
 use robustmq_protocol::session::outbound::{AliasUse, DeliveryToken, Outbound};
 use robustmq_protocol::{PacketId, ProtocolVersion, QoS};
-use robustmq_record::{Batch, Offset, RecordRef};
+use robustmq_record::{Batch, Offset, OffsetToken, RecordRef, ShardId};
 use robustmq_views::RetainedMessage;
 
+use super::dress::{Dress, Dressed, Told};
 use crate::counters::Counters;
 use crate::subscription::Effective;
 
@@ -36,6 +37,7 @@ struct Message<'a> {
     retain: bool,
     timestamp_ms: u64,
     message_expiry_s: Option<u32>,
+    client_id: &'a str,
     properties: &'a [u8],
     payload: &'a [u8],
 }
@@ -50,6 +52,7 @@ impl Source {
                 retain: true,
                 timestamp_ms: retained.timestamp_ms,
                 message_expiry_s: retained.message_expiry_s,
+                client_id: &retained.publisher,
                 properties: &retained.properties,
                 payload: &retained.payload,
             }),
@@ -76,6 +79,7 @@ impl<'a> Message<'a> {
             retain: record.retain(),
             timestamp_ms: record.timestamp_ms(),
             message_expiry_s: record.message_expiry_s(),
+            client_id: record.client_id(),
             properties: record.properties(),
             payload: record.payload(),
         }
@@ -96,6 +100,26 @@ impl<'a> Message<'a> {
 }
 
 struct Expired;
+
+impl Source {
+    fn dressed<'a>(&self, dress: Dress, message: &Message<'a>) -> Dressed<'a> {
+        let token = self.token();
+        let told = Told {
+            token: OffsetToken {
+                shard: ShardId(token.shard),
+                offset: Offset(token.offset),
+            },
+            timestamp_ms: message.timestamp_ms,
+            topic: message.topic,
+            qos: message.qos,
+            retain: message.retain,
+            client_id: message.client_id,
+            properties: message.properties,
+            payload: message.payload,
+        };
+        Dressed::new(dress, &told)
+    }
+}
 
 /// How an attempt to send ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +145,18 @@ pub(super) struct HeldPublish {
     pub(super) source: Source,
     pub(super) effective: Effective,
     pub(super) retain: bool,
+    pub(super) dress: Dress,
+}
+
+/// How one message is to be sent.
+#[derive(Clone, Copy)]
+pub(super) struct Manner<'a> {
+    /// What the subscription asks for.
+    pub(super) effective: &'a Effective,
+    /// It comes from the retained view.
+    pub(super) from_retained: bool,
+    /// How it is marked.
+    pub(super) dress: Dress,
 }
 
 /// The sending side of one connection.
@@ -129,7 +165,7 @@ pub(super) struct Sender {
     pub(super) outbound: Outbound,
     /// Whether the session outlives the connection.
     pub(super) persistent: bool,
-    /// QoS 2 messages to be stored with the next state record.
+    /// QoS 2 messages, of replays or not, to be stored with the next records.
     pub(super) unassigned: Vec<HeldPublish>,
     /// Groups whose state record is under way, oldest first.
     pub(super) assigning: VecDeque<(u64, Vec<HeldPublish>)>,
@@ -141,11 +177,11 @@ impl Sender {
         &mut self,
         output: &mut Vec<u8>,
         source: &Source,
-        effective: &Effective,
-        retained_delivery: bool,
+        manner: Manner<'_>,
         now_ms: u64,
         counters: &Counters,
     ) -> Sent {
+        let effective = manner.effective;
         let Some(message) = source.message() else {
             counters.deliveries_missing.add(1);
             return Sent::Done;
@@ -157,7 +193,11 @@ impl Sender {
         let qos = effective
             .qos
             .min(QoS::try_from(message.qos).unwrap_or(QoS::AtMostOnce));
-        let retain = retained_delivery || (message.retain && effective.retain_as_published);
+        let is_live = !manner.dress.replayed;
+        let retain =
+            manner.from_retained || (is_live && message.retain && effective.retain_as_published);
+        let dressed = source.dressed(manner.dress, &message);
+        let (extra, extra_count) = dressed.properties();
         let publish = PublishOut {
             dup: false,
             qos,
@@ -169,8 +209,8 @@ impl Sender {
             message_expiry: expiry,
             subscription_ids: &effective.identifiers,
             forwarded: message.properties,
-            extra_user_properties: &[],
-            payload: message.payload,
+            extra_user_properties: &extra[..extra_count],
+            payload: dressed.payload(),
         };
         if !self.fits(&publish) {
             counters.deliveries_too_large.add(1);
@@ -188,7 +228,8 @@ impl Sender {
                 packet_id,
                 source: source.clone(),
                 effective: effective.clone(),
-                retain: retained_delivery,
+                retain: manner.from_retained,
+                dress: manner.dress,
             });
             return Sent::Held;
         }
@@ -220,23 +261,34 @@ impl Sender {
         // Once it has an identifier a message is completed even when its time
         // is over: the exchange may be half done.
         let expiry = message.expiry_left(now_ms).unwrap_or(Some(1));
+        let dressed = held.source.dressed(held.dress, &message);
+        let (extra, extra_count) = dressed.properties();
+        let is_live = !held.dress.replayed;
         self.write(
             output,
             PublishOut {
                 dup,
                 qos,
-                retain: held.retain || (message.retain && held.effective.retain_as_published),
+                retain: held.retain
+                    || (is_live && message.retain && held.effective.retain_as_published),
                 topic: message.topic,
                 topic_alias: None,
                 packet_id: Some(held.packet_id),
                 message_expiry: expiry,
                 subscription_ids: &held.effective.identifiers,
                 forwarded: message.properties,
-                extra_user_properties: &[],
-                payload: message.payload,
+                extra_user_properties: &extra[..extra_count],
+                payload: dressed.payload(),
             },
         );
         counters.deliveries.add(1);
+    }
+
+    /// Sends what the broker itself has to say, if it fits.
+    pub(super) fn tell(&mut self, output: &mut Vec<u8>, publish: PublishOut<'_>) {
+        if self.fits(&publish) {
+            self.write(output, publish);
+        }
     }
 
     fn fits(&self, publish: &PublishOut<'_>) -> bool {

@@ -21,6 +21,7 @@ use robustmq_record::ShardId;
 use robustmq_views::{SessionState, StateBody, Will};
 
 use super::deliver::{ClientLimits, Sender};
+use super::replay::Replays;
 use super::resume;
 use super::session::{Ending, Session, Tenure};
 use super::subscriptions::Subscriptions;
@@ -269,6 +270,7 @@ fn session(
         subscriber: None,
         catch_up: None,
         retained: VecDeque::new(),
+        replays: Replays::default(),
         resend: HashMap::new(),
         assigned_end: Positions::default(),
         stalled: None,

@@ -11,9 +11,11 @@ mod acks;
 mod catch_up;
 mod closing;
 mod deliver;
+mod dress;
 mod handshake;
 mod input;
 mod io;
+mod replay;
 mod resume;
 mod retained;
 mod session;
@@ -31,6 +33,8 @@ use robustmq_protocol::codec::{self, Decoded, Packet};
 use robustmq_protocol::session::keepalive::Timeout;
 use robustmq_protocol::{ProtocolVersion, ReasonCode};
 use tokio::time::{Instant, Sleep};
+
+pub(crate) use replay::is_replay;
 
 use crate::broker::Broker;
 use handshake::{ConnectOwned, Refused};
@@ -217,6 +221,10 @@ async fn deliver<S: Transport>(session: &mut Session, io: &mut Io<S>) -> bool {
             session.rejoin().await;
             true
         }
+        Pumped::ReadReplays => {
+            session.read_replays().await;
+            true
+        }
     }
 }
 
@@ -262,7 +270,11 @@ fn arm(timer: Pin<&mut Sleep>, session: &Session, flush_at: Instant) {
         .poll_timeout()
         .map(|due_ms| Instant::now() + Duration::from_millis(due_ms.saturating_sub(now_ms)));
     let flush = session.cursor_dirty.then_some(flush_at);
-    let due = [keepalive, flush].into_iter().flatten().min();
+    let replay = session
+        .replays
+        .due_ms()
+        .map(|due_ms| Instant::now() + Duration::from_millis(due_ms.saturating_sub(now_ms)));
+    let due = [keepalive, flush, replay].into_iter().flatten().min();
     // Nothing due: far away is as good as never.
     timer.reset(due.unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400)));
 }

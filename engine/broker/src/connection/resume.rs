@@ -8,7 +8,9 @@ use robustmq_record::{Batch, KIND_MESSAGE, Offset, RecordInput, ShardId};
 use robustmq_views::{InflightStage, SessionState, StateBody};
 
 use super::deliver::{HeldPublish, Source};
+use super::dress::Dress;
 use super::handshake;
+use super::replay::{self, Asked};
 use super::session::Session;
 use super::subscriptions::Subscription;
 use crate::broker::Broker;
@@ -19,7 +21,13 @@ use crate::subscription::{Effective, SubscriptionOptions};
 
 /// Restores subscriptions, in-flight messages and the place in the log.
 pub(super) async fn resume(session: &mut Session, state: &SessionState) -> Result<(), ReasonCode> {
-    restore_subscriptions(session, state);
+    let replays = restore_subscriptions(session, state);
+    for (asked, starts) in replays {
+        let name = asked.name.clone();
+        if let Err(error) = session.begin_replay(asked, Some(starts)).await {
+            tracing::warn!(client_id = state.client_id, filter = name, %error, "a replay could not be resumed");
+        }
+    }
     restore_inbound(session, state)?;
     restore_inflight(session, state).await?;
     session.assigned_end = state
@@ -27,7 +35,7 @@ pub(super) async fn resume(session: &mut Session, state: &SessionState) -> Resul
         .iter()
         .map(|(shard, end)| (*shard, *end))
         .collect();
-    if session.subscriptions.len() == 0 {
+    if session.subscriptions.len() == 0 && session.replays.is_empty() {
         return Ok(());
     }
     let attached = session
@@ -37,6 +45,7 @@ pub(super) async fn resume(session: &mut Session, state: &SessionState) -> Resul
         .await
         .ok_or(ReasonCode::ServerShuttingDown)?;
     session.subscriber = Some(attached.subscriber);
+    session.watch_replays();
     let mut from: Positions = attached.live_from.clone();
     for (shard, offset) in &state.cursors {
         from.set(*shard, *offset);
@@ -45,7 +54,9 @@ pub(super) async fn resume(session: &mut Session, state: &SessionState) -> Resul
     Ok(())
 }
 
-fn restore_subscriptions(session: &mut Session, state: &SessionState) {
+/// Takes up the plain subscriptions; gives the replays, to be resolved.
+fn restore_subscriptions(session: &mut Session, state: &SessionState) -> Vec<(Asked, Positions)> {
+    let mut replays = Vec::new();
     for stored in state.subscriptions.values() {
         let options = SubscriptionOptions {
             qos: QoS::try_from(stored.qos).unwrap_or(QoS::AtMostOnce),
@@ -53,6 +64,10 @@ fn restore_subscriptions(session: &mut Session, state: &SessionState) {
             retain_as_published: stored.retain_as_published,
             identifier: stored.identifier,
         };
+        if let Some(asked) = replay::spelled(&stored.filter, options) {
+            replays.push((asked, stored.starts.iter().copied().collect()));
+            continue;
+        }
         let subscription = Subscription {
             options,
             retain_handling: stored.retain_handling,
@@ -60,6 +75,7 @@ fn restore_subscriptions(session: &mut Session, state: &SessionState) {
         };
         session.subscriptions.insert(&stored.filter, subscription);
     }
+    replays
 }
 
 fn restore_inbound(session: &mut Session, state: &SessionState) -> Result<(), ReasonCode> {
@@ -142,7 +158,7 @@ async fn load(session: &mut Session, records: &[InflightRecord]) -> Vec<PacketId
             batch,
             slot: offset.slot(),
         };
-        let effective = effective(session, &source);
+        let (effective, dress) = manner(session, &source);
         session.resend.insert(
             packet_id,
             HeldPublish {
@@ -150,6 +166,7 @@ async fn load(session: &mut Session, records: &[InflightRecord]) -> Vec<PacketId
                 source,
                 effective,
                 retain: false,
+                dress,
             },
         );
     }
@@ -170,25 +187,31 @@ fn find(broker: &Broker, shard: ShardId, offset: Offset) -> Option<Arc<Batch>> {
     is_message.then_some(batch)
 }
 
-/// How the message is sent again: as its subscriptions say, or plainly if they
-/// are gone.
-fn effective(session: &Session, source: &Source) -> Effective {
+/// How the message is sent again: as its subscriptions say, as a replay if only
+/// one of those matches, or plainly if they are gone.
+fn manner(session: &Session, source: &Source) -> (Effective, Dress) {
     let plain = Effective {
         qos: QoS::ExactlyOnce,
         retain_as_published: false,
         identifiers: smallvec::SmallVec::new(),
     };
     let Source::Record { batch, slot } = source else {
-        return plain;
+        return (plain, Dress::default());
     };
     let Some(record) = batch.record(*slot) else {
-        return plain;
+        return (plain, Dress::default());
     };
-    session
+    let live = session
         .subscriptions
         .matching(record.topic(), batch.shard(), Offset(u64::MAX))
-        .and_then(|options| options.effective(false).cloned())
-        .unwrap_or(plain)
+        .and_then(|options| options.effective(false).cloned());
+    match live {
+        Some(effective) => (effective, Dress::default()),
+        None => session
+            .replays
+            .manner_for(record.topic())
+            .unwrap_or((plain, Dress::default())),
+    }
 }
 
 /// Releases an inbound QoS 2 identifier of a session that has ended.

@@ -16,8 +16,10 @@ use robustmq_views::Will;
 
 use super::acks::receipt;
 use super::catch_up::{self, CatchUp, Step};
-use super::deliver::{HeldPublish, Sender, Sent, Source};
+use super::deliver::{HeldPublish, Manner, Sender, Sent, Source};
+use super::dress::Dress;
 use super::input::{Stalled, Unreleased};
+use super::replay::Replays;
 use super::retained::RetainedScan;
 use super::subscriptions::Subscriptions;
 use crate::broker::Broker;
@@ -80,6 +82,7 @@ pub(super) struct Session {
     pub(super) subscriber: Option<SubscriberId>,
     pub(super) catch_up: Option<CatchUp>,
     pub(super) retained: VecDeque<RetainedScan>,
+    pub(super) replays: Replays,
     /// Messages that were in flight when the connection before ended.
     pub(super) resend: HashMap<PacketId, HeldPublish>,
     /// QoS 2 deliveries before these positions were assigned already: reading
@@ -285,7 +288,7 @@ impl Session {
                 continue;
             }
             let Some(delivery) = live.front_mut() else {
-                return Pumped::Wait;
+                return self.pump_replays(output);
             };
             let mut delivery = std::mem::replace(delivery, Delivery::empty(&delivery.batch));
             if self.pump_delivery(output, &mut delivery, now_ms) {
@@ -326,10 +329,12 @@ impl Session {
                     continue;
                 }
                 let counters = &self.broker.counters;
-                match self
-                    .sender
-                    .send(output, &source, effective, false, now_ms, counters)
-                {
+                let manner = Manner {
+                    effective,
+                    from_retained: false,
+                    dress: Dress::default(),
+                };
+                match self.sender.send(output, &source, manner, now_ms, counters) {
                     Sent::Done | Sent::Held => {}
                     Sent::WindowFull => return false,
                 }
@@ -360,10 +365,12 @@ impl Session {
         };
         let effective = scan.effective().clone();
         let counters = &self.broker.counters;
-        match self
-            .sender
-            .send(output, &source, &effective, true, now_ms, counters)
-        {
+        let manner = Manner {
+            effective: &effective,
+            from_retained: true,
+            dress: Dress::default(),
+        };
+        match self.sender.send(output, &source, manner, now_ms, counters) {
             Sent::Done | Sent::Held => {
                 if let Some(scan) = self.retained.front_mut() {
                     scan.advance();
@@ -466,4 +473,6 @@ pub(super) enum Pumped {
     Read,
     /// The backlog is read: rejoin dispatch.
     Rejoin,
+    /// Replays must read the log.
+    ReadReplays,
 }

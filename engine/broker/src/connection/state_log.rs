@@ -6,8 +6,9 @@
 
 use robustmq_protocol::session::outbound::{self, InflightRecord};
 use robustmq_record::{Offset, RecordInput, ShardId};
-use robustmq_views::{InflightStage, InflightState, StateBody};
+use robustmq_views::{AssignedEntry, InflightStage, InflightState, StateBody};
 
+use super::deliver::HeldPublish;
 use super::session::Session;
 use crate::link::Ticket;
 use crate::mailbox::MailboxFull;
@@ -17,8 +18,9 @@ impl Session {
     /// Writes the state that packets wait for. What does not fit stays and is
     /// tried again when the mailbox has been taken.
     pub(super) fn flush_state(&mut self) {
-        if !self.sender.unassigned.is_empty() && self.flush_assigned().is_ok() {
-            self.group += 1;
+        if !self.sender.unassigned.is_empty() {
+            // What did not fit is tried again at the next occasion.
+            let _ = self.flush_assigned();
         }
         if !self.unreceived.is_empty() && self.flush_received().is_ok() {
             self.group += 1;
@@ -39,28 +41,36 @@ impl Session {
         // Before an identifier is given out again, its last exchange must be
         // known to be over: these records are folded in this order.
         self.flush_completed()?;
-        let entries = self
-            .sender
-            .unassigned
-            .iter()
-            .map(|held| {
-                let token = held.source.token();
-                (
-                    held.packet_id.get(),
-                    ShardId(token.shard),
-                    Offset(token.offset),
-                )
-            })
-            .collect();
-        let body = StateBody::OutboundAssigned { entries };
-        self.append_state(
-            self.state_shard(),
-            &body,
-            Some(Ticket::Assigned(self.group)),
-        )?;
-        let held = std::mem::take(&mut self.sender.unassigned);
-        self.sender.assigning.push_back((self.group, held));
-        Ok(())
+        // What replays send says nothing about how far the session's own cursor
+        // has come, so it is told apart. The last record of the group is waited
+        // for; they are written in this order.
+        let (replayed, own) = std::mem::take(&mut self.sender.unassigned)
+            .into_iter()
+            .partition::<Vec<_>, _>(|held| held.dress.replayed);
+        let bodies = [
+            StateBody::OutboundAssigned {
+                entries: entries(&own),
+            },
+            StateBody::ReplayAssigned {
+                entries: entries(&replayed),
+            },
+        ];
+        let mut stored = Ok(());
+        for (body, held) in bodies.iter().zip([own, replayed]) {
+            if held.is_empty() {
+                continue;
+            }
+            let ticket = Some(Ticket::Assigned(self.group));
+            stored = stored.and_then(|()| self.append_state(self.state_shard(), body, ticket));
+            if stored.is_ok() {
+                self.sender.assigning.push_back((self.group, held));
+                self.group += 1;
+            } else {
+                // Tried again with what comes meanwhile.
+                self.sender.unassigned.extend(held);
+            }
+        }
+        stored
     }
 
     fn flush_completed(&mut self) -> Result<(), MailboxFull> {
@@ -98,7 +108,11 @@ impl Session {
         }
         let stored = self
             .flush_completed()
-            .and_then(|()| self.append_state(self.state_shard(), &self.cursor_body(), None));
+            .and_then(|()| self.append_state(self.state_shard(), &self.cursor_body(), None))
+            .and_then(|()| match self.replay_body() {
+                Some(body) => self.append_state(self.state_shard(), &body, None),
+                None => Ok(()),
+            });
         if stored.is_ok() {
             self.cursor_dirty = false;
         }
@@ -112,6 +126,7 @@ impl Session {
             bodies.push(StateBody::OutboundCompleted { packet_ids });
         }
         bodies.push(self.cursor_body());
+        bodies.extend(self.replay_body());
         bodies
     }
 
@@ -160,6 +175,18 @@ impl Session {
             .appender(&self.link)
             .push(shard, &record, ticket)
     }
+}
+
+fn entries(held: &[HeldPublish]) -> Vec<AssignedEntry> {
+    let entry = |held: &HeldPublish| {
+        let token = held.source.token();
+        (
+            held.packet_id.get(),
+            ShardId(token.shard),
+            Offset(token.offset),
+        )
+    };
+    held.iter().map(entry).collect()
 }
 
 fn inflight_state(record: &InflightRecord) -> InflightState {

@@ -13,6 +13,7 @@ use robustmq_protocol::topic::Filter;
 use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
 use robustmq_views::{StateBody, SubscriptionState};
 
+use super::replay::{Asked, REPLAYS_MAX, RangeError, Wishes};
 use super::retained::RetainedScan;
 use super::session::{Ending, Session};
 use super::subscriptions::Subscription;
@@ -22,6 +23,9 @@ use crate::subscription::SubscriptionOptions;
 
 /// First levels that stand for features of the broker and are no topics.
 const RESERVED: [&str; 5] = ["$queue/", "$exclusive/", "$delayed/", "$replay", "$cursor/"];
+
+/// What a SUBACK says where a reason code alone would puzzle.
+const REPLAYS_TOO_MANY: &str = "too many replays in one session";
 
 fn is_reserved(filter: &str) -> bool {
     RESERVED.iter().any(|prefix| filter.starts_with(prefix))
@@ -38,7 +42,12 @@ struct Requested {
 pub(super) struct SubscribeRequest {
     packet_id: PacketId,
     requested: Vec<Requested>,
+    wishes: Wishes,
 }
+
+/// What becomes of one filter: a reason code, and a text where there is more
+/// to say.
+type Verdict = (ReasonCode, Option<String>);
 
 /// An UNSUBSCRIBE to be carried out.
 pub(super) struct UnsubscribeRequest {
@@ -66,6 +75,7 @@ impl SubscribeRequest {
         Self {
             packet_id: packet.packet_id,
             requested,
+            wishes: Wishes::new(&packet.user_properties),
         }
     }
 }
@@ -80,18 +90,41 @@ impl UnsubscribeRequest {
     }
 }
 
+/// What a client is told when its replay cannot begin.
+fn refusal(error: &RangeError) -> ReasonCode {
+    match error {
+        RangeError::Token(_) => ReasonCode::TopicFilterInvalid,
+        RangeError::TooMany(_) => ReasonCode::QuotaExceeded,
+        RangeError::Read(_) => ReasonCode::UnspecifiedError,
+    }
+}
+
 impl Session {
     /// Carries out a SUBSCRIBE and answers it.
     pub(super) async fn subscribe(&mut self, request: SubscribeRequest, output: &mut Vec<u8>) {
         let mut codes: Vec<ReasonCode> = Vec::with_capacity(request.requested.len());
         let mut granted: Vec<(Requested, bool)> = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
+        let qos_max = QoS::try_from(self.broker.config.mqtt.max_qos).unwrap_or(QoS::ExactlyOnce);
         for mut requested in request.requested {
+            requested.options.qos = requested.options.qos.min(qos_max);
+            match request.wishes.asked(&requested.filter, requested.options) {
+                Ok(Some(asked)) => {
+                    let (code, text) = self.subscribe_replay(asked).await;
+                    codes.push(code);
+                    texts.extend(text);
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    codes.push(ReasonCode::TopicFilterInvalid);
+                    texts.push(error.to_string());
+                    continue;
+                }
+            }
             match self.check(&requested) {
                 Err(reason) => codes.push(reason),
                 Ok(()) => {
-                    let qos_max =
-                        QoS::try_from(self.broker.config.mqtt.max_qos).unwrap_or(QoS::ExactlyOnce);
-                    requested.options.qos = requested.options.qos.min(qos_max);
                     codes.push(requested.options.qos.into());
                     let existed = self.subscriptions.get(&requested.filter).is_some();
                     granted.push((requested, existed));
@@ -105,9 +138,14 @@ impl Session {
                 *code = reason;
             }
         }
+        let text = texts.join("; ");
+        let properties = AckProperties {
+            reason_string: (self.problem_info && !text.is_empty()).then_some(&*text),
+            ..AckProperties::default()
+        };
         let packet = SubAck {
             packet_id: request.packet_id,
-            properties: AckProperties::default(),
+            properties,
             reasons: ReasonCodes::from(codes.as_slice()),
         };
         self.write(output, &Packet::SubAck(packet));
@@ -134,11 +172,57 @@ impl Session {
         Ok(())
     }
 
+    /// Begins a replay, or leaves one alone that the session holds already: a
+    /// client that subscribes again by habit goes on where it was.
+    async fn subscribe_replay(&mut self, asked: Asked) -> Verdict {
+        let requested = Requested {
+            filter: asked.filter.clone(),
+            options: asked.options,
+            retain_handling: 2,
+        };
+        if let Err(reason) = self.check(&requested) {
+            return (reason, None);
+        }
+        let code = ReasonCode::from(asked.options.qos);
+        if self.replays.contains(&asked.name) && !asked.restart {
+            return (code, None);
+        }
+        if self.replays.len() >= REPLAYS_MAX && !self.replays.contains(&asked.name) {
+            return (ReasonCode::QuotaExceeded, Some(REPLAYS_TOO_MANY.to_owned()));
+        }
+        let name = asked.name.clone();
+        if self.attached().await.is_none() {
+            return (ReasonCode::ServerShuttingDown, None);
+        }
+        // A plain subscription to the same filter is replaced.
+        if self.subscriptions.get(&name).is_some() {
+            self.drop_subscriptions(std::slice::from_ref(&name)).await;
+        }
+        let text = match self.begin_replay(asked, None).await {
+            Ok(text) => text.map(str::to_owned),
+            Err(error) => {
+                return (refusal(&error), Some(error.to_string()));
+            }
+        };
+        if self.is_persistent() {
+            let stored: Vec<StateBody> = self.cursor_bodies();
+            for body in &stored {
+                if let Err(error) = self.broker.append_state(self.client_id(), body).await {
+                    self.replays.remove(&name);
+                    return (append_failure_reason(&error), None);
+                }
+            }
+        }
+        self.watch_replays();
+        (code, text)
+    }
+
     async fn activate(&mut self, granted: Vec<(Requested, bool)>) -> Result<(), ReasonCode> {
         let subscriber = self
             .attached()
             .await
             .ok_or(ReasonCode::ServerShuttingDown)?;
+        self.replace_replays(&granted).await;
         let wants_retained =
             |requested: &Requested, existed| match (requested.retain_handling, existed) {
                 (0, _) | (1, false) => self.broker.config.mqtt.retain_available,
@@ -198,6 +282,19 @@ impl Session {
         Ok(())
     }
 
+    /// Ends the replays that were asked for under filters now subscribed to
+    /// without a replay.
+    async fn replace_replays(&mut self, granted: &[(Requested, bool)]) {
+        let filters = granted.iter().map(|(requested, _)| &requested.filter);
+        let replayed: Vec<String> = filters
+            .filter(|filter| self.replays.contains(filter))
+            .cloned()
+            .collect();
+        if !replayed.is_empty() {
+            self.drop_subscriptions(&replayed).await;
+        }
+    }
+
     async fn store_subscriptions(
         &self,
         states: &[(Requested, Subscription, bool)],
@@ -243,37 +340,46 @@ impl Session {
         self.subscriber
     }
 
+    /// Removes subscriptions and replays; says which were there.
+    async fn drop_subscriptions(&mut self, filters: &[String]) -> Vec<bool> {
+        let mut stored = filters.to_vec();
+        let mut existed = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let replay = self.replays.remove(filter);
+            existed.push(self.subscriptions.remove(filter) || replay.is_some());
+            stored.extend(replay);
+        }
+        if !existed.contains(&true) {
+            return existed;
+        }
+        if let Some(subscriber) = self.subscriber {
+            let filters = filters.to_vec();
+            self.broker.dispatch.unsubscribe(subscriber, filters).await;
+        }
+        self.watch_replays();
+        let body = StateBody::Unsubscribed { filters: stored };
+        if self.is_persistent()
+            && let Err(error) = self.broker.append_state(self.client_id(), &body).await
+        {
+            self.end(Ending::server(
+                append_failure_reason(&error),
+                "the session's state could not be stored",
+            ));
+        }
+        existed
+    }
+
     /// Carries out an UNSUBSCRIBE and answers it.
     pub(super) async fn unsubscribe(&mut self, request: UnsubscribeRequest, output: &mut Vec<u8>) {
-        let codes: Vec<ReasonCode> = request
-            .filters
-            .iter()
-            .map(|filter| {
-                if self.subscriptions.remove(filter) {
-                    ReasonCode::Success
-                } else {
-                    ReasonCode::NoSubscriptionExisted
-                }
-            })
-            .collect();
-        if codes.contains(&ReasonCode::Success) {
-            if let Some(subscriber) = self.subscriber {
-                let filters = request.filters.clone();
-                self.broker.dispatch.unsubscribe(subscriber, filters).await;
-            }
-            let body = StateBody::Unsubscribed {
-                filters: request.filters,
-            };
-            if self.is_persistent()
-                && let Err(error) = self.broker.append_state(self.client_id(), &body).await
-            {
-                self.end(Ending::server(
-                    append_failure_reason(&error),
-                    "the session's state could not be stored",
-                ));
-                return;
-            }
+        let existed = self.drop_subscriptions(&request.filters).await;
+        if self.ending.is_some() {
+            return;
         }
+        let code = |existed: bool| match existed {
+            true => ReasonCode::Success,
+            false => ReasonCode::NoSubscriptionExisted,
+        };
+        let codes: Vec<ReasonCode> = existed.into_iter().map(code).collect();
         let reasons = if self.version == ProtocolVersion::V5 {
             codes.as_slice()
         } else {

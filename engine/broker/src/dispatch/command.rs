@@ -48,6 +48,10 @@ pub(super) enum Command {
         filters: Vec<String>,
         reply: oneshot::Sender<()>,
     },
+    Watch {
+        subscriber: SubscriberId,
+        filters: Vec<String>,
+    },
     Rejoin {
         subscriber: SubscriberId,
         reply: oneshot::Sender<Positions>,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use robustmq_protocol::topic::SubscriptionTree;
 
+use super::watchers::Watchers;
 use crate::link::Link;
 use crate::subscription::{SubscriptionOptions, TargetOptions};
 
@@ -51,6 +52,7 @@ pub(crate) struct Interest {
     by_client: HashMap<Box<str>, SubscriberId>,
     tree: SubscriptionTree<SubscriberId, SubscriptionOptions>,
     cache: HashMap<Box<str>, Matches>,
+    watchers: Watchers,
 }
 
 impl Interest {
@@ -87,6 +89,7 @@ impl Interest {
         if let Some(Some(subscriber)) = self.subscribers.get_mut(id as usize) {
             subscriber.link = None;
             self.live[id as usize] = false;
+            self.watchers.set(id, Vec::new());
         }
     }
 
@@ -103,6 +106,7 @@ impl Interest {
         }
         self.by_client.remove(&subscriber.client_id);
         self.live[id as usize] = false;
+        self.watchers.set(id, Vec::new());
         self.free.push(id);
     }
 
@@ -113,6 +117,20 @@ impl Interest {
         };
         if self.link(id).is_none() {
             self.remove(id);
+        }
+    }
+
+    /// Replaces the filters whose messages wake a session's connection.
+    pub(crate) fn watch(&mut self, id: SubscriberId, filters: Vec<String>) {
+        self.watchers.set(id, filters);
+    }
+
+    /// Wakes everybody who watches one of the topics.
+    pub(crate) fn wake_watchers<'a>(&self, topics: impl Iterator<Item = &'a str>) {
+        for id in self.watchers.of(topics) {
+            if let Some(link) = self.link(id) {
+                link.nudge();
+            }
         }
     }
 

@@ -18,6 +18,7 @@ mod fan_out;
 mod interest;
 mod progress;
 mod queue;
+mod watchers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -173,6 +174,15 @@ impl Dispatch {
         .await
     }
 
+    /// Wakes the session's connection from now on whenever a topic of `filters`
+    /// gets a message; they take the place of those given before.
+    pub(crate) fn watch(&self, subscriber: SubscriberId, filters: Vec<String>) {
+        self.queue.push(Input::Command(Command::Watch {
+            subscriber,
+            filters,
+        }));
+    }
+
     /// Makes a lagging session live again.
     pub(crate) async fn rejoin(&self, subscriber: SubscriberId) -> Option<Positions> {
         self.ask(|reply| Command::Rejoin { subscriber, reply })
@@ -294,6 +304,9 @@ impl Worker {
             .dispatch(batch, &mut self.interest, &self.dispatched, &self.counters);
         self.dispatched.set(shard, next);
         self.progress.raise(shard, next);
+        // They look at the progress.
+        self.interest
+            .wake_watchers(batch.topics().map(|(_, _, topic)| topic));
     }
 
     fn handle_command(&mut self, command: Command) {
@@ -324,6 +337,16 @@ impl Worker {
                     self.interest.unsubscribe(subscriber, &filter);
                 }
                 let _ = reply.send(());
+            }
+            Command::Watch {
+                subscriber,
+                filters,
+            } => {
+                // What was dispatched before is behind whoever looks now.
+                self.interest.watch(subscriber, filters);
+                if let Some(link) = self.interest.link(subscriber) {
+                    link.nudge();
+                }
             }
             Command::Rejoin { subscriber, reply } => {
                 self.interest.set_live(subscriber);

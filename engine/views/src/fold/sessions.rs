@@ -228,7 +228,11 @@ impl SessionWork {
                 self.delivery.cursors = cursors.into_iter().collect();
                 store_window(&mut self.delivery.inflight, &inflight);
             }
-            StateBody::OutboundAssigned { entries } => assign(&mut self.delivery, &entries),
+            StateBody::OutboundAssigned { entries } => {
+                assign(&mut self.delivery, &entries);
+                raise_assigned_end(&mut self.delivery, &entries);
+            }
+            StateBody::ReplayAssigned { entries } => assign(&mut self.delivery, &entries),
             StateBody::OutboundReceived { packet_ids } => {
                 for entry in qos2_entries(&mut self.delivery.inflight) {
                     if packet_ids.contains(&entry.packet_id) {
@@ -379,6 +383,12 @@ fn assign(delivery: &mut Delivery, entries: &[AssignedEntry]) {
             qos: 2,
             state: InflightStage::Assigned,
         });
+    }
+}
+
+/// Notes up to where the session's own cursor has given out identifiers.
+fn raise_assigned_end(delivery: &mut Delivery, entries: &[AssignedEntry]) {
+    for &(_, shard, offset) in entries {
         let end = delivery.assigned_end.entry(shard).or_default();
         *end = (*end).max(offset.next());
     }

@@ -136,7 +136,7 @@ fn body() -> impl Strategy<Value = StateBody> {
             inflight,
         },
     );
-    let entry = (any::<u16>(), place()).prop_map(|(id, (shard, offset))| (id, shard, offset));
+    let entry = || (any::<u16>(), place()).prop_map(|(id, (shard, offset))| (id, shard, offset));
     let carried = |as_of, session| {
         let as_of = Offset(as_of);
         StateBody::SessionCarried(Box::new(SessionCarried { as_of, session }))
@@ -151,7 +151,8 @@ fn body() -> impl Strategy<Value = StateBody> {
     prop_oneof![
         7 => session_body(),
         1 => cursor,
-        1 => vec(entry, 0..4).prop_map(|entries| StateBody::OutboundAssigned { entries }),
+        1 => vec(entry(), 0..4).prop_map(|entries| StateBody::OutboundAssigned { entries }),
+        1 => vec(entry(), 0..4).prop_map(|entries| StateBody::ReplayAssigned { entries }),
         1 => vec(any::<u16>(), 0..4)
             .prop_map(|packet_ids| StateBody::OutboundReceived { packet_ids }),
         1 => vec(any::<u16>(), 0..4)

@@ -70,11 +70,11 @@ fn going_offline_and_coming_back_keeps_number_and_subscriptions() {
 fn a_change_of_subscriptions_is_seen_at_once() {
     let mut interest = Interest::default();
     let id = interest.enter("c", Some(link("c")));
-    assert_eq!(subscribers(&mut interest, "t"), []);
+    assert!(subscribers(&mut interest, "t").is_empty());
     interest.subscribe(id, "t", EXACT);
     assert_eq!(subscribers(&mut interest, "t"), [id]);
     interest.unsubscribe(id, "t");
-    assert_eq!(subscribers(&mut interest, "t"), []);
+    assert!(subscribers(&mut interest, "t").is_empty());
 }
 
 #[test]
@@ -101,11 +101,10 @@ fn only_offline_sessions_are_forgotten_and_their_number_is_used_again() {
     );
     interest.park(id);
     interest.remove_offline("c");
-    assert_eq!(subscribers(&mut interest, "t"), []);
+    assert!(subscribers(&mut interest, "t").is_empty());
     assert_eq!(interest.enter("d", None), id);
-    assert_eq!(
-        subscribers(&mut interest, "t"),
-        [],
+    assert!(
+        subscribers(&mut interest, "t").is_empty(),
         "the new one inherits nothing"
     );
 }
