@@ -31,6 +31,8 @@ pub struct Launch {
     /// broker's command line and executes it. `{}` stands for the folder in
     /// which the data directory is made.
     pub wrapper: Vec<String>,
+    /// More arguments of `robustmq start`.
+    pub arguments: Vec<String>,
     /// Variables of the environment.
     pub environment: Vec<(String, OsString)>,
 }
@@ -109,7 +111,7 @@ impl Broker {
     ) -> Result<Self, Failed> {
         let data = directory.path().join("data");
         let mut command = launch.command(directory.path());
-        command.arg("start");
+        command.arg("start").args(&launch.arguments);
         command
             .arg("--set")
             .arg(format!("node.data_dir={}", data.display()));
