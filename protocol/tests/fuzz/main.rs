@@ -1,0 +1,5 @@
+//! Bytes from a peer, as hostile as chance makes them.
+
+mod codec;
+mod filters;
+mod operations;
