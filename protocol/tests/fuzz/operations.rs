@@ -28,7 +28,7 @@ fn reason(byte: u8) -> ReasonCode {
 /// Two bytes are one step: what is done, and to which identifier.
 fn check(input: &[u8]) {
     let version = match input.first() {
-        Some(byte) if byte % 2 == 0 => ProtocolVersion::V4,
+        Some(byte) if byte.is_multiple_of(2) => ProtocolVersion::V4,
         _ => ProtocolVersion::V5,
     };
     subscriber(version, input);
@@ -215,7 +215,7 @@ fn publisher_step(inbound: &mut Inbound, under_way: &mut UnderWay, step: &[u8]) 
             decision => decision.is_ok(),
         },
         _ => {
-            if step[1] % 5 == 0 && !under_way.appends.is_empty() {
+            if step[1].is_multiple_of(5) && !under_way.appends.is_empty() {
                 let (ticket, _) = under_way.appends.remove(0);
                 return inbound.rejected(ticket, ReasonCode::QuotaExceeded).is_ok();
             }

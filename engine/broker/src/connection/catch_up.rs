@@ -64,6 +64,8 @@ pub(super) struct Found {
     at_end: bool,
     /// Offsets no longer there, because of retention or damage.
     pub(super) missing: u64,
+    /// The disk refused; nothing was found out.
+    pub(super) failed: bool,
 }
 
 impl CatchUp {
@@ -212,7 +214,8 @@ impl CatchUp {
 
 /// Makes one read; blocks on the disk.
 ///
-/// A read error is reported by the log and looks like a gap here.
+/// After a read error the session must not go on: it would pass over what it
+/// could not read.
 pub(super) fn read(
     reader: &LogReader,
     shard: ShardId,
@@ -227,6 +230,7 @@ pub(super) fn read(
         Ok(chunk) => Found {
             shard,
             missing: chunk.gaps.len() as u64,
+            failed: false,
             batches: chunk.batches,
             next: chunk.next,
             at_end: chunk.at_end,
@@ -238,7 +242,8 @@ pub(super) fn read(
                 batches: Vec::new(),
                 next: from,
                 at_end: true,
-                missing: 1,
+                missing: 0,
+                failed: true,
             }
         }
     }

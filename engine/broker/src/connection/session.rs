@@ -434,6 +434,9 @@ impl Session {
         match found {
             Ok(found) => {
                 for found in found {
+                    if found.failed {
+                        self.end_unread();
+                    }
                     self.broker.counters.deliveries_missing.add(found.missing);
                     if let Some(catch_up) = &mut self.catch_up {
                         catch_up.handle_found(found, &self.subscriptions);
@@ -442,12 +445,18 @@ impl Session {
             }
             Err(error) => {
                 tracing::error!(%error, "reading the log failed");
-                self.end(Ending::server(
-                    ReasonCode::UnspecifiedError,
-                    "reading the log failed",
-                ));
+                self.end_unread();
             }
         }
+    }
+
+    /// The log could not be read: the client comes back and finds its cursor
+    /// where it was.
+    pub(super) fn end_unread(&mut self) {
+        self.end(Ending::server(
+            ReasonCode::UnspecifiedError,
+            "the log could not be read",
+        ));
     }
 
     /// Where the session stands in every shard: all before has been sent (and

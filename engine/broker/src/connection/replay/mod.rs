@@ -38,7 +38,7 @@ use pace::Pace;
 use range::UNREACHED;
 
 /// Replays of one session at a time.
-pub(super) const REPLAYS_MAX: usize = 128;
+pub(super) const REPLAYS_MAX: usize = 32;
 
 /// Messages picked one by one that are read at a time.
 const PICKS_AT_A_TIME: usize = 64;

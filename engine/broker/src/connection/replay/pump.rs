@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use robustmq_log::LogReader;
+use robustmq_log::{LogReader, ReadError};
+use robustmq_protocol::QoS;
 use robustmq_protocol::codec::PublishOut;
-use robustmq_protocol::{QoS, ReasonCode};
 use robustmq_record::{Batch, Offset, ShardId};
 use robustmq_views::{StateBody, SubscriptionState};
 
@@ -12,7 +12,7 @@ use super::range::Resolver;
 use super::{Asked, Need, PICKS_AT_A_TIME, RangeError, Replay, Replays, Resolved};
 use crate::connection::catch_up;
 use crate::connection::deliver::{Manner, Sent, Source};
-use crate::connection::session::{Ending, Pumped, Session};
+use crate::connection::session::{Pumped, Session};
 use crate::connection::subscriptions::Subscriptions;
 use crate::link::Delivery;
 use crate::positions::Positions;
@@ -39,6 +39,18 @@ enum Reading {
 enum Found {
     Log(Vec<catch_up::Found>),
     Picks(Vec<(Offset, Option<Arc<Batch>>)>),
+    /// The disk refused.
+    Failed,
+}
+
+impl Found {
+    fn has_failed(&self) -> bool {
+        match self {
+            Self::Log(found) => found.iter().any(|found| found.failed),
+            Self::Picks(_) => false,
+            Self::Failed => true,
+        }
+    }
 }
 
 impl Session {
@@ -70,6 +82,8 @@ impl Session {
         let broker = Arc::clone(&self.broker);
         let (range, filter) = (asked.range.clone(), asked.filter.clone());
         let now_ms = broker.clock.wall_ms();
+        // Finding the last of every topic reads the whole range.
+        let _permit = self.broker.reads.acquire().await;
         let resolving = tokio::task::spawn_blocking(move || {
             let resolver = Resolver {
                 reader: &broker.reader,
@@ -292,13 +306,14 @@ impl Session {
         drop(permit);
         let Ok(found) = found else {
             tracing::error!("reading the log for a replay failed");
-            self.end(Ending::server(
-                ReasonCode::UnspecifiedError,
-                "reading the log failed",
-            ));
+            self.end_unread();
             return;
         };
         for (place, found) in found {
+            if found.has_failed() {
+                self.end_unread();
+                return;
+            }
             let missing = self.replays.all[place].take_found(found);
             self.broker.counters.deliveries_missing.add(missing);
         }
@@ -328,14 +343,16 @@ fn read(reader: &LogReader, reading: Reading, subscriptions: &Subscriptions) -> 
         }
         Reading::Picks(picks) => {
             let read = |(shard, offset): (ShardId, Offset)| {
-                let batch = reader.batch(shard, offset.index());
-                let batch = batch.unwrap_or_else(|error| {
-                    tracing::warn!(shard = shard.0, offset = offset.0, %error, "a message of a replay could not be read");
-                    None
-                });
-                (offset, batch)
+                Ok((offset, reader.batch(shard, offset.index())?))
             };
-            Found::Picks(picks.into_iter().map(read).collect())
+            let read: Result<Vec<_>, ReadError> = picks.into_iter().map(read).collect();
+            read.map_or_else(
+                |error| {
+                    tracing::warn!(%error, "messages of a replay could not be read");
+                    Found::Failed
+                },
+                Found::Picks,
+            )
         }
     }
 }
@@ -365,6 +382,7 @@ impl Replay {
                     self.reading.handle_found(found, &self.subscriptions);
                 }
             }
+            Found::Failed => {}
             Found::Picks(found) => {
                 for (offset, batch) in found {
                     self.picks.pop_front();
