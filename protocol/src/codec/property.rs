@@ -254,6 +254,14 @@ impl<'a> Property<'a> {
         })
     }
 
+    /// Appends the property to a block that [`super::Forwarded::parse`] reads.
+    ///
+    /// # Errors
+    /// A text or data of more than 65,535 bytes.
+    pub fn write_to(&self, block: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.write(block)
+    }
+
     pub(super) fn write(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
         sink.u8(self.id());
         match *self {

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::error::CtlError;
 use crate::log::{self, LogCommand};
+use crate::mqtt::{self, MqttCommand};
 use crate::output::{Format, Printer};
 
 /// It could not be done.
@@ -18,6 +19,7 @@ const EXIT_WRONG: u8 = 1;
 
 const EXAMPLES: &str = "\
 Examples:
+  robust-ctl mqtt subscribe -t '$replay/-1h/#' -v   the last hour, then live
   robust-ctl log info                         what the log in ./data holds
   robust-ctl log verify --deep                read every byte of it and check
   robust-ctl completion bash > /etc/bash_completion.d/robust-ctl";
@@ -45,6 +47,9 @@ enum Command {
     /// Look at the log in a data directory, of a running broker too.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Publish, subscribe and replay over MQTT.
+    #[command(subcommand)]
+    Mqtt(Box<MqttCommand>),
     /// Print the completion script of a shell.
     Completion {
         /// Which shell.
@@ -66,6 +71,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Log(command) => log::run(command, &mut Printer::new(cli.global.output)),
+        Command::Mqtt(command) => mqtt::run(*command, &mut Printer::new(cli.global.output)),
         Command::Completion { shell } => complete(shell),
     };
     match done {

@@ -31,6 +31,38 @@ pub(crate) enum CtlError {
         /// Why not.
         reason: String,
     },
+    /// A user property without a value.
+    #[error("`{text}` is no user property: write NAME=VALUE")]
+    UserProperty {
+        /// What was given.
+        text: String,
+    },
+    /// The broker cannot be reached.
+    #[error("no broker at {address}: {source}. Start one, or name it with -h HOST -p PORT")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The broker said no.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// The broker ended the connection.
+    #[error("the broker closed the connection: {reason}")]
+    Closed {
+        /// Its reason code.
+        reason: &'static str,
+    },
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Lost(io::Error),
+    /// The broker does not answer.
+    #[error("the broker does not answer")]
+    Silent,
+    /// What one side said is no MQTT.
+    #[error("that is no MQTT: {0}")]
+    Protocol(String),
     /// The output could not be written.
     #[error("the output cannot be written: {0}")]
     Write(#[from] io::Error),

@@ -9,6 +9,7 @@
 mod cli;
 mod error;
 mod log;
+mod mqtt;
 mod output;
 mod units;
 

@@ -35,6 +35,22 @@ impl Printer {
         }
     }
 
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints one element as soon as it is there: for people the bytes as they
+    /// are, with an end of line.
+    pub(crate) fn bytes(&mut self, value: &impl Serialize, line: &[u8]) -> io::Result<()> {
+        if self.format == Format::Table {
+            self.out.write_all(line)?;
+            self.out.write_all(b"\n")?;
+        } else {
+            self.element(value, String::new)?;
+        }
+        self.out.flush()
+    }
+
     /// Prints a document that people get as text.
     pub(crate) fn document(
         &mut self,

@@ -1,0 +1,4 @@
+//! `robust-ctl`, the real binary.
+
+mod log;
+mod mqtt;
