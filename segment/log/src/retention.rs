@@ -186,6 +186,9 @@ impl Retirement<'_> {
                 report.segments_compacted += 1;
                 self.compact(segment, &look.live).map_err(failed)?
             };
+            for (shard, &end) in (0..).map(ShardId).zip(&next.info.starts) {
+                self.state.tail_cache.forget(shard, end);
+            }
             report.records += removed.records;
             report.bytes += removed.bytes;
         }

@@ -78,6 +78,21 @@ impl TailCache {
         }
     }
 
+    /// Forgets the shard's batches before an index: what retention has removed
+    /// from the disk is not served from memory either.
+    pub(crate) fn forget(&self, shard: ShardId, index_end: u64) {
+        let mut order = self.order.lock();
+        let mut batches = self.shard(shard).write();
+        while batches
+            .front()
+            .is_some_and(|first| first.index() < index_end)
+        {
+            if let Some(gone) = batches.pop_front() {
+                order.bytes -= gone.memory_bytes();
+            }
+        }
+    }
+
     /// Calls `visit` for the batches from `index` on, until it says false.
     /// Returns false, without a call, when the batch at `index` is not here.
     pub(crate) fn visit(

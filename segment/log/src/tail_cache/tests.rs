@@ -89,3 +89,22 @@ fn visits_begin_where_they_are_asked_to_and_end_when_told() {
     assert_eq!(visit(2, 9), (false, vec![]));
     assert_eq!(visit(9, 9), (false, vec![]));
 }
+
+#[test]
+fn what_retention_has_removed_is_forgotten() {
+    let size = batch(0, 1).memory_bytes();
+    let cache = TailCache::new(2, usize::MAX);
+    for index in 1..=4 {
+        cache.push(batch(0, index));
+        cache.push(batch(1, index));
+    }
+    cache.forget(ShardId(0), 3);
+    assert_eq!(
+        (held(&cache, 0, 9), held(&cache, 1, 9)),
+        (vec![3, 4], vec![1, 2, 3, 4])
+    );
+    assert_eq!(cache.bytes(), 6 * size);
+    cache.forget(ShardId(0), 9);
+    cache.push(batch(0, 5));
+    assert_eq!(held(&cache, 0, 9), [5]);
+}
