@@ -22,6 +22,9 @@ struct Staged {
 pub(super) struct FanOut {
     /// Matches of the current batch's topics, by topic id.
     matches: Vec<Matches>,
+    /// By topic id: whether somebody gets the topic, replays that follow it
+    /// included.
+    wanted: Vec<bool>,
     staged: Vec<Staged>,
     /// Per subscriber: batch number and index in `staged`.
     marks: Vec<(u64, u32)>,
@@ -37,6 +40,7 @@ impl FanOut {
     pub(super) fn new(hold_bytes_max: usize) -> Self {
         Self {
             matches: Vec::new(),
+            wanted: Vec::new(),
             staged: Vec::new(),
             marks: Vec::new(),
             batch_number: 0,
@@ -50,14 +54,12 @@ impl FanOut {
 
     /// Whether a topic of the batch dispatched last has a subscriber.
     pub(super) fn matched(&self, topic_id: usize) -> bool {
-        self.matches
-            .get(topic_id)
-            .is_some_and(|matches| !matches.is_empty())
+        self.wanted.get(topic_id).copied().unwrap_or(false)
     }
 
     /// The one answer for all topics of the batch dispatched last, if it is one.
     pub(super) fn matched_uniformly(&self) -> Option<bool> {
-        let mut answers = self.matches.iter().map(|matches| !matches.is_empty());
+        let mut answers = self.wanted.iter().copied();
         let first = answers.next()?;
         answers.all(|answer| answer == first).then_some(first)
     }
@@ -74,8 +76,12 @@ impl FanOut {
         self.marks
             .resize(self.marks.len().max(interest.ids_end()), (0, 0));
         self.matches.clear();
+        self.wanted.clear();
         for (_, _, topic) in batch.topics() {
-            self.matches.push(interest.matches(topic));
+            let matches = interest.matches(topic);
+            let wanted = !matches.is_empty() || interest.is_watched(topic);
+            self.wanted.push(wanted);
+            self.matches.push(matches);
         }
         if self.matches.iter().any(|matches| !matches.is_empty()) {
             for record in batch

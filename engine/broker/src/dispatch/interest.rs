@@ -125,6 +125,11 @@ impl Interest {
         self.watchers.set(id, filters);
     }
 
+    /// Whether anybody watches a topic.
+    pub(crate) fn is_watched(&self, topic: &str) -> bool {
+        !self.watchers.of(std::iter::once(topic)).is_empty()
+    }
+
     /// Wakes everybody who watches one of the topics.
     pub(crate) fn wake_watchers<'a>(&self, topics: impl Iterator<Item = &'a str>) {
         for id in self.watchers.of(topics) {

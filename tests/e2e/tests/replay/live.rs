@@ -83,6 +83,32 @@ fn a_replay_says_when_it_has_caught_up() {
 }
 
 #[test]
+fn a_replay_that_has_caught_up_counts_as_a_subscriber() {
+    let broker = Broker::start(&[]);
+    let mut client = clean(&broker, "c");
+    client.subscribe("$SYS/replay/c/caught_up", QoS::AtMostOnce);
+    subscribe(&mut client, "$replay/latest/s/a");
+    assert_eq!(take(&mut client).topic, "$SYS/replay/c/caught_up");
+    let mut publisher = clean(&broker, "p");
+    let codes: Vec<ReasonCode> = ["s/a", "s/b"]
+        .into_iter()
+        .map(|topic| {
+            let packet = publish(topic, b"x", QoS::AtLeastOnce);
+            publisher.publish(&packet).expect("PUBLISH is sent");
+            match publisher.receive().expect("the broker answers") {
+                Received::PubAck(_, reason, _) => reason,
+                other => panic!("no PUBACK: {other:?}"),
+            }
+        })
+        .collect();
+    assert_eq!(
+        codes,
+        [ReasonCode::Success, ReasonCode::NoMatchingSubscribers]
+    );
+    assert_eq!(payloads(&mut client, 1), ["x"]);
+}
+
+#[test]
 fn a_replay_keeps_to_the_window_and_ends_with_unsubscribe() {
     let broker = Broker::start(&["storage.cursor_flush_interval=1h"]);
     let mut publisher = clean(&broker, "p");
