@@ -166,8 +166,9 @@ section! {
         /// Number of totally ordered logs that topics are spread over. It belongs to the data directory:
         /// a directory made with another number cannot be opened.
         shards: u32 = 8, range 1..=64;
-        /// How long records are kept at least: whole segments are removed, and the two newest stay. A week
-        /// outlives a long weekend of a consumer, and a broker on defaults does not fill its disk for ever.
+        /// How long records are kept at least; they go with their whole segment, within a quarter of that
+        /// time. A week outlives a long weekend of a consumer, and a broker on defaults does not fill its
+        /// disk for ever.
         retention_time: Option<TimeSpan> = Some(TimeSpan::from_secs(7 * 86_400)),
             range TimeSpan::from_secs(1)..=TimeSpan::from_secs(36_500 * 86_400), none "unlimited";
         /// How many bytes of records are kept.

@@ -269,6 +269,13 @@ impl DiskLog {
     }
 }
 
+impl DiskLog {
+    /// Gives the writer an order.
+    pub(crate) fn order(&self, order: Order, completion: CommandCompletion) {
+        self.inbox.push(Command { order, completion });
+    }
+}
+
 impl Drop for DiskLog {
     fn drop(&mut self) {
         self.shutdown();
@@ -305,23 +312,19 @@ impl ShardLog for DiskLog {
     }
 
     fn append_entries(&self, entries: Vec<Arc<Batch>>, completion: CommandCompletion) {
-        let order = Order::Entries(entries);
-        self.inbox.push(Command { order, completion });
+        self.order(Order::Entries(entries), completion);
     }
 
     fn store_vote(&self, vote: Vote, completion: CommandCompletion) {
-        let order = Order::Vote(vote);
-        self.inbox.push(Command { order, completion });
+        self.order(Order::Vote(vote), completion);
     }
 
     fn truncate(&self, truncate: Truncate, completion: CommandCompletion) {
-        let order = Order::Truncate(truncate);
-        self.inbox.push(Command { order, completion });
+        self.order(Order::Truncate(truncate), completion);
     }
 
     fn purge(&self, purge: Purge, completion: CommandCompletion) {
-        let order = Order::Purge(purge);
-        self.inbox.push(Command { order, completion });
+        self.order(Order::Purge(purge), completion);
     }
 
     fn commit(&self, shard: ShardId, commit_end: u64) {

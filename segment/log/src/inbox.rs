@@ -22,6 +22,10 @@ pub(crate) enum Order {
     Vote(Vote),
     Truncate(Truncate),
     Purge(Purge),
+    /// Go on to the next segment if this one has something older.
+    Seal {
+        before_ms: u64,
+    },
 }
 
 /// An order and who waits for it.

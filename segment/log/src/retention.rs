@@ -29,6 +29,7 @@ use robustmq_record::{Offset, ShardId};
 use crate::disk_log::DiskLog;
 use crate::error::ReadError;
 use crate::file_names;
+use crate::inbox::Order;
 use crate::indexes;
 use crate::segment::Segment;
 use crate::state::{LogCounters, LogState};
@@ -57,7 +58,24 @@ pub struct RetentionPolicies {
     pub default: RetentionBounds,
 }
 
+/// Into how many segments the shortest retention time is cut: what a segment
+/// holds goes when the last of it is beyond.
+const SEALED_PER_TIME: u64 = 4;
+
+/// How much of a segment's room may be given up by sealing it early: so many
+/// bytes for every millisecond of its age.
+const EARLY_BYTES_PER_MS: u64 = 1 << 10;
+
 impl RetentionPolicies {
+    /// The shortest time that any policy keeps records.
+    fn shortest_ms(&self) -> Option<u64> {
+        let by_filter = self.by_filter.iter().map(|(_, bounds)| bounds);
+        by_filter
+            .chain([&self.default])
+            .filter_map(|bounds| bounds.time_ms)
+            .min()
+    }
+
     fn number(&self, topic: &str) -> usize {
         let mut filters = self.by_filter.iter();
         let place = filters.position(|(filter, _)| topic::matches(filter, topic));
@@ -117,6 +135,11 @@ impl DiskLog {
         carry: &dyn CarryForward,
     ) -> Result<RetentionReport, ReadError> {
         let _retiring = self.retiring.lock();
+        if let Some(time_ms) = policies.shortest_ms() {
+            let patience_ms = self.state.config.segment_bytes / EARLY_BYTES_PER_MS;
+            let age_ms = (time_ms / SEALED_PER_TIME).max(patience_ms);
+            self.seal(now_ms.saturating_sub(age_ms));
+        }
         let retirement = Retirement {
             state: &self.state,
             supply: &self.supply,
@@ -124,7 +147,24 @@ impl DiskLog {
             now_ms,
             carry,
         };
+        if retirement.last_sealed_is_in_the_way()? {
+            self.seal(u64::MAX);
+        }
         retirement.run()
+    }
+
+    /// Has the active segment sealed if it holds something from before a moment,
+    /// and waits for it. Without room for another segment nothing happens.
+    fn seal(&self, before_ms: u64) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let completion = Box::new(move |done| {
+            // Nobody waits for a sender that is gone.
+            let _ = sender.send(done);
+        });
+        self.order(Order::Seal { before_ms }, completion);
+        if let Ok(Err(error)) = receiver.recv() {
+            tracing::debug!(%error, "the segment could not be sealed");
+        }
     }
 }
 
@@ -145,6 +185,25 @@ enum Verdict {
 }
 
 impl Retirement<'_> {
+    /// Whether the last sealed segment holds messages and none that is to be
+    /// kept: it could go if there were another sealed one behind it.
+    fn last_sealed_is_in_the_way(&self) -> Result<bool, ReadError> {
+        let catalog = self.state.catalog();
+        let [.., last, _active] = catalog.segments() else {
+            return Ok(false);
+        };
+        let shares = self.shares(last)?;
+        let Some((_state, messages)) = shares.split_last() else {
+            return Ok(false);
+        };
+        let none = Share::default();
+        let is_gone = |(number, share): (usize, &Share)| {
+            share.records == 0 || self.is_beyond(number, share, &none)
+        };
+        let has_messages = messages.iter().any(|share| share.records > 0);
+        Ok(has_messages && messages.iter().enumerate().all(is_gone))
+    }
+
     pub(crate) fn run(&self) -> Result<RetentionReport, ReadError> {
         let mut report = RetentionReport::default();
         let catalog = self.state.catalog();

@@ -187,3 +187,49 @@ retention_messages = \"unlimited\"
     assert_eq!(sorted(&broker), kept);
     assert!(is_intact(&broker.data()));
 }
+
+#[test]
+fn on_a_quiet_broker_time_removes_too() {
+    let mut broker = Broker::start(&[
+        "storage.segment_size=1MB",
+        "storage.retention_time=3s",
+        "storage.retention_check_interval=100ms",
+    ]);
+    let (mut session, _) = Client::accepted(broker.address(), &Connect::persistent("session"));
+    session.subscribe("live/#", QoS::AtLeastOnce);
+    session.disconnect(ReasonCode::Success).expect("DISCONNECT");
+    let (mut publisher, _) = Client::accepted(broker.address(), &Connect::new("publisher"));
+    store(&mut publisher, "kept", b"retained", true);
+    for number in 0..5u8 {
+        store(&mut publisher, "old", &[number], false);
+    }
+    assert_eq!(history(&broker, "old").len(), 5);
+    let start = Instant::now();
+    while !history(&broker, "old").is_empty() {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "nothing is removed\n{}",
+            broker.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(
+        start.elapsed() >= Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+    // Sealing comes to an end: it costs no file for every look.
+    let files = || std::fs::read_dir(broker.data().join("log")).map(Iterator::count);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(files().expect("the log is there") < 14, "{:?}", files());
+
+    broker.kill();
+    std::fs::remove_dir_all(broker.data().join("views")).expect("the views can be removed");
+    broker.restart();
+    let (mut reader, _) = Client::accepted(broker.address(), &Connect::new("reader"));
+    reader.subscribe("kept", QoS::AtMostOnce);
+    assert_eq!(take(&mut reader).payload, b"retained");
+    let (_, present) = Client::accepted(broker.address(), &Connect::persistent("session"));
+    assert!(present);
+    assert!(is_intact(&broker.data()));
+}

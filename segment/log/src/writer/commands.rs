@@ -24,12 +24,32 @@ impl Writer {
                 Order::Vote(vote) => self.store_vote(vote),
                 Order::Truncate(truncate) => self.truncate(truncate),
                 Order::Purge(purge) => self.purge(purge),
+                Order::Seal { before_ms } => self.seal(before_ms),
             },
         };
         match done {
             Ok(()) => self.part.placed.push_back(Placed::Command(completion)),
             Err(error) => completion(Err(error)),
         }
+    }
+
+    /// Goes on to the next segment if this one has a batch from before; with the
+    /// end of time as the moment also if it has none.
+    fn seal(&mut self, before_ms: u64) -> Result<(), AppendError> {
+        let oldest_ms = {
+            let tables = self.active.segment.tables.read();
+            let shards = (0..self.state.config.shards).map(ShardId);
+            let first = |shard| tables.as_ref()?.shard(shard).first();
+            shards
+                .filter_map(|shard| first(shard).map(|entry| entry.timestamp_ms_min))
+                .min()
+        };
+        let is_due = oldest_ms.map_or(before_ms == u64::MAX, |oldest| oldest < before_ms);
+        if is_due {
+            self.begin_segment();
+            self.roll(HEADER_LEN as u64)?;
+        }
+        Ok(())
     }
 
     fn entries(&mut self, entries: Vec<Arc<Batch>>) -> Result<(), AppendError> {
