@@ -282,6 +282,7 @@ fn session(
         group: 0,
         cursor_dirty: false,
         ending: None,
+        ordered_end: None,
         will: connect.will,
         link,
     }

@@ -156,6 +156,15 @@ impl<S: Transport> Io<S> {
         .await
     }
 
+    /// Takes what has arrived, without waiting for more.
+    pub(super) async fn read_now(&mut self) {
+        poll_fn(|context| {
+            self.poll_read(context);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     fn poll_read(&mut self, context: &mut std::task::Context<'_>) -> bool {
         if self.input_start > 0 {
             self.input.drain(..self.input_start);

@@ -167,7 +167,14 @@ async fn run<S: Transport>(session: &mut Session, io: &mut Io<S>) {
     let mut flush_at = Instant::now() + flush_every;
     loop {
         let mut again = deliver(session, io).await;
+        if session.ordered_end.is_some() {
+            // The client may have said goodbye, or acknowledged something.
+            io.read_now().await;
+        }
         again |= handle_input(session, io).await;
+        if let Some(reason) = session.ordered_end {
+            session.end(Ending::server(reason, "ordered by the server"));
+        }
         session.flush_state();
         session.write_acks(&mut io.output);
         if session.ending.is_some() {

@@ -104,6 +104,9 @@ pub(super) struct Session {
     /// Whether the stored cursor is behind what has been sent and acknowledged.
     pub(super) cursor_dirty: bool,
     pub(super) ending: Option<Ending>,
+    /// Somebody else wants the connection to end, for this reason. What the
+    /// client has said before still counts.
+    pub(super) ordered_end: Option<ReasonCode>,
 }
 
 impl Session {
@@ -139,7 +142,7 @@ impl Session {
             self.handle_completion(completion.ticket, completion.outcome, output);
         }
         if let Some(crate::link::Order::Disconnect(reason)) = taken.order {
-            self.end(Ending::server(reason, "ordered by the server"));
+            self.ordered_end = Some(reason);
         }
         if let Some(resume) = taken.lagging_from.take() {
             match &mut self.catch_up {

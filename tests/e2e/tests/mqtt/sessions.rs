@@ -248,3 +248,23 @@ fn a_will_cannot_reach_topics_that_a_publish_cannot() {
         "{answer:?}"
     );
 }
+
+/// A client that says goodbye and comes back at once has said goodbye, though
+/// the broker may meet the new connection first.
+#[test]
+fn mqtt_3_14_4_3_a_goodbye_counts_however_soon_the_client_is_back() {
+    let broker = Broker::start(&[]);
+    let mut watcher = clean(&broker, "w");
+    watcher.subscribe("will", QoS::AtMostOnce);
+    let connect = Connect {
+        will: Some(will(None)),
+        ..Connect::persistent("c")
+    };
+    for _ in 0..200 {
+        let (client, _) = Client::accepted(broker.address(), &connect);
+        client
+            .disconnect(ReasonCode::Success)
+            .expect("DISCONNECT is sent");
+    }
+    nothing(&mut watcher);
+}
