@@ -1,38 +1,14 @@
-//! Clients that were written elsewhere: mosquitto's tools, paho (Python) and
-//! mqtt.js, against the real broker.
+//! The broker with clients that others wrote: the libraries paho-mqtt
+//! (Python) and mqtt.js (Node), and mosquitto's command line clients.
+//!
+//! The scenarios are written once for both libraries (`scenarios`), which are
+//! driven through a script each (`driver`, `clients/`). `make test` installs
+//! the clients and says where they are; without them the tests fail.
 
 mod driver;
-mod every_version;
+mod login;
 mod mosquitto;
-mod version_5;
-
-use robustmq_e2e::Broker;
-use serde_json::{Value, json};
-
-use driver::{Driver, Library};
-
-fn port(broker: &Broker) -> u16 {
-    broker.address().port()
-}
-
-fn none() -> Value {
-    json!({})
-}
-
-/// What makes a session outlive its connection, in a version.
-fn persistent(version: u8) -> Value {
-    match version {
-        5 => json!({"clean": false, "properties": {"SessionExpiryInterval": 3600}}),
-        _ => json!({"clean": false}),
-    }
-}
-
-/// Runs a scenario with every library in the versions given.
-fn each(versions: &[u8], scenario: impl Fn(Library, u8)) {
-    for library in Library::ALL {
-        for version in versions {
-            println!("{library:?} in version {version}");
-            scenario(library, *version);
-        }
-    }
-}
+mod mqtt_js;
+mod paho;
+mod scenarios;
+mod shipped_configuration;

@@ -1,171 +1,172 @@
-//! mosquitto_pub and mosquitto_sub.
+//! mosquitto_pub, mosquitto_sub and mosquitto_rr: with their letters, and what
+//! they print.
+//!
+//! **Not here**: what their letters and output cannot show, such as session
+//! present, no local, retain handling and the reason codes of an UNSUBACK.
 
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+mod every_version;
+mod version_5;
 
-use super::*;
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
-const VERSIONS: [&str; 3] = ["mqttv31", "mqttv311", "mqttv5"];
+use robustmq_e2e::Broker;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
-fn run(program: &str, broker: &Broker, arguments: &[&str]) -> Output {
-    let output = Command::new(program)
-        .args(["-h", "127.0.0.1", "-p", &port(broker).to_string()])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}; make test installs it"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {output:?}"
-    );
-    output
+/// How long an output may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The values of `-V`.
+const VERSIONS: [&str; 3] = ["31", "311", "5"];
+
+/// One of the programs, towards this broker.
+fn program(name: &str, broker: &Broker, version: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(name);
+    command.args(["-h", "127.0.0.1", "-p"]);
+    command.arg(broker.address().port().to_string());
+    command.args(["-V", version]);
+    command.args(arguments);
+    command
 }
 
-fn publish(broker: &Broker, arguments: &[&str]) {
-    run("mosquitto_pub", broker, arguments);
+/// Runs it to its end, which must be a good one; gives its standard output.
+fn run(mut command: Command, stdin: &[u8]) -> Vec<u8> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("{command:?} does not start ({error}): `make test` installs mosquitto's clients")
+        });
+    let mut pipe = child.stdin.take().expect("stdin is piped");
+    // In a thread: what comes out must be read meanwhile.
+    let stdin = stdin.to_vec();
+    let writer = std::thread::spawn(move || pipe.write_all(&stdin));
+    let output = child
+        .wait_with_output()
+        .expect("the process can be waited for");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
+    let written = writer.join().expect("the writer ends");
+    written.expect("the program reads its input");
+    output.stdout
 }
 
-fn lines(broker: &Broker, arguments: &[&str]) -> Vec<String> {
-    let output = run(
-        "mosquitto_sub",
-        broker,
-        &[arguments, &["-W", "30"]].concat(),
-    );
-    let text = String::from_utf8(output.stdout).expect("payloads are text");
-    text.lines().map(str::to_owned).collect()
+/// `mosquitto_pub`, to its end.
+fn publish(broker: &Broker, version: &str, arguments: &[&str]) {
+    run(program("mosquitto_pub", broker, version, arguments), b"");
 }
 
-#[test]
-fn the_quick_start_of_the_readme_works_over_a_kill() {
-    for version in VERSIONS {
-        let mut broker = Broker::start(&[]);
-        let session = [
-            "-V", version, "-c", "-i", "kitchen", "-q", "1", "-t", "orders/#",
-        ];
-        lines(&broker, &[&session[..], &["-E"]].concat());
-        publish(
-            &broker,
-            &[
-                "-V",
-                version,
-                "-q",
-                "1",
-                "-t",
-                "orders/1",
-                "-m",
-                "one coffee",
-            ],
-        );
-        broker.kill_and_restart();
-        let got = lines(&broker, &[&session[..], &["-C", "1", "-v"]].concat());
-        assert_eq!(got, ["orders/1 one coffee"], "{version}");
+/// `mosquitto_pub` with QoS 1, to its end.
+fn publish_text(broker: &Broker, topic: &str, payload: &str) {
+    publish(broker, "5", &["-q", "1", "-t", topic, "-m", payload]);
+}
+
+/// The next messages that a `mosquitto_sub` with these arguments prints, which
+/// then ends.
+fn receive(broker: &Broker, version: &str, count: usize, arguments: &[&str]) -> Vec<Value> {
+    let mut command = program("mosquitto_sub", broker, version, arguments);
+    command.args(["-F", "%j", "-W", "60", "-C", &count.to_string()]);
+    String::from_utf8(run(command, b""))
+        .expect("the output is UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect()
+}
+
+/// The payloads of messages.
+fn payloads(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(payload).collect()
+}
+
+/// The payload of a message.
+fn payload(message: &Value) -> &str {
+    message["payload"].as_str().expect("a text")
+}
+
+/// A `mosquitto_sub` that goes on. Killed when dropped.
+struct Subscriber {
+    child: Child,
+    lines: Receiver<String>,
+    waiting: VecDeque<String>,
+}
+
+impl Subscriber {
+    /// Starts one and waits until its first subscription is granted.
+    fn start(broker: &Broker, version: &str, arguments: &[&str]) -> Self {
+        let arguments = [&["-d", "-F", "%j"], arguments].concat();
+        let command = program("mosquitto_sub", broker, version, &arguments);
+        // What it prints beside messages it keeps to itself for long.
+        let mut child = Command::new("stdbuf")
+            .arg("-oL")
+            .arg(command.get_program())
+            .args(command.get_args())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("stdbuf starts");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut subscriber = Self {
+            child,
+            lines,
+            waiting: VecDeque::new(),
+        };
+        subscriber.line("Subscribed (mid: 1)");
+        subscriber
     }
-}
 
-#[test]
-fn every_qos_and_retain() {
-    let broker = Broker::start(&[]);
-    for version in VERSIONS {
-        for qos in ["0", "1", "2"] {
-            let topic = format!("{version}/{qos}");
-            let publisher = ["-V", version, "-t", &topic, "-q", qos, "-r"];
-            publish(&broker, &[&publisher[..], &["-m", "kept"]].concat());
-            let read = [
-                "-V",
-                version,
-                "-t",
-                &topic,
-                "-q",
-                qos,
-                "-C",
-                "1",
-                "-F",
-                "%t %q %r %p",
-            ];
-            let got = lines(&broker, &read);
-            // QoS 0 is not waited for: it may come as retained or live.
-            let live = (qos == "0").then(|| format!("{topic} 0 0 kept"));
-            let retained = format!("{topic} {qos} 1 kept");
-            assert!(
-                got == [retained] || live.is_some_and(|live| got == [live]),
-                "{got:?}"
-            );
-            publish(&broker, &[&publisher[..], &["-n"]].concat());
+    /// The next line with this text; others wait.
+    fn line(&mut self, text: &str) -> String {
+        if let Some(place) = self.waiting.iter().position(|line| line.contains(text)) {
+            return self.waiting.remove(place).expect("it was found");
+        }
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|error| panic!("no `{text}` comes: {error}"));
+            if line.contains(text) {
+                return line;
+            }
+            self.waiting.push_back(line);
         }
     }
+
+    /// The next message.
+    fn message(&mut self) -> Value {
+        serde_json::from_str(&self.line("{\"tst\":")).expect("a line is JSON")
+    }
+
+    /// Kills it without warning.
+    fn kill(mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process can be waited for");
+    }
+
+    /// Stops it: its connection stays open.
+    fn freeze(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("the process is stopped");
+    }
 }
 
-#[test]
-fn lines_of_a_file_come_in_order() {
-    let broker = Broker::start(&[]);
-    let session = ["-c", "-i", "reader", "-q", "2", "-t", "lines"];
-    lines(&broker, &[&session[..], &["-E"]].concat());
-    let sent: Vec<String> = (0..1_000).map(|number| format!("line {number}")).collect();
-    let mut publisher = Command::new("mosquitto_pub")
-        .args(["-h", "127.0.0.1", "-p", &port(&broker).to_string()])
-        .args(["-q", "2", "-t", "lines", "-l"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("mosquitto_pub is installed: make test installs it");
-    let mut stdin = publisher.stdin.take().expect("stdin is piped");
-    std::io::Write::write_all(&mut stdin, (sent.join("\n") + "\n").as_bytes()).expect("it reads");
-    drop(stdin);
-    assert!(publisher.wait().expect("it ends").success());
-    assert_eq!(
-        lines(&broker, &[&session[..], &["-C", "1000"]].concat()),
-        sent
-    );
-}
-
-#[test]
-fn properties_of_version_5() {
-    let broker = Broker::start(&[]);
-    publish(
-        &broker,
-        &[
-            "-V",
-            "mqttv5",
-            "-t",
-            "t",
-            "-m",
-            "x",
-            "-q",
-            "1",
-            "-r",
-            "-D",
-            "publish",
-            "user-property",
-            "b",
-            "1",
-            "-D",
-            "publish",
-            "user-property",
-            "a",
-            "2",
-            "-D",
-            "publish",
-            "content-type",
-            "text/plain",
-            "-D",
-            "publish",
-            "response-topic",
-            "answers",
-        ],
-    );
-    let read = ["-V", "mqttv5", "-t", "t", "-C", "1", "-F", "%p|%P|%C|%R"];
-    assert_eq!(lines(&broker, &read), ["x|b:1 a:2|text/plain|answers"]);
-}
-
-#[test]
-fn the_shipped_configuration_starts_and_serves() {
-    let crate_folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
-    let config = PathBuf::from(crate_folder).join("../../config/robustmq.toml");
-    let config = config.to_str().expect("a path in UTF-8");
-    let launch = robustmq_e2e::Launch {
-        arguments: vec!["--config".to_owned(), config.to_owned()],
-        ..robustmq_e2e::Launch::default()
-    };
-    let broker = Broker::start_in(launch, &[]);
-    publish(&broker, &["-t", "t", "-m", "x", "-r", "-q", "1"]);
-    assert_eq!(lines(&broker, &["-t", "t", "-C", "1"]), ["x"]);
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("mosquitto_sub: {:#?}", self.waiting);
+        }
+    }
 }
