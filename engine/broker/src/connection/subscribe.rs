@@ -11,7 +11,7 @@ use robustmq_protocol::codec::{
 };
 use robustmq_protocol::topic::Filter;
 use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
-use robustmq_views::{StateBody, SubscriptionState};
+use robustmq_views::StateBody;
 
 use super::replay::{Asked, REPLAYS_MAX, RangeError, Wishes};
 use super::retained::RetainedScan;
@@ -304,15 +304,7 @@ impl Session {
         }
         let subscriptions = states
             .iter()
-            .map(|(requested, subscription, _)| SubscriptionState {
-                filter: requested.filter.clone(),
-                qos: subscription.options.qos as u8,
-                no_local: subscription.options.no_local,
-                retain_as_published: subscription.options.retain_as_published,
-                retain_handling: subscription.retain_handling,
-                identifier: subscription.options.identifier,
-                starts: subscription.starts.iter().collect(),
-            })
+            .map(|(requested, subscription, _)| subscription.to_state(&requested.filter))
             .collect();
         // The cursor goes with the first subscription: without one, a session
         // found after a crash would read its shards from the beginning.

@@ -3,6 +3,7 @@
 use hashbrown::HashMap;
 use robustmq_protocol::topic;
 use robustmq_record::{Offset, ShardId};
+use robustmq_views::SubscriptionState;
 
 use crate::positions::Positions;
 use crate::shard_map::{DEFAULT_NAMESPACE, ShardMap};
@@ -15,6 +16,21 @@ pub(super) struct Subscription {
     pub(super) retain_handling: u8,
     /// Messages before these positions are not part of it.
     pub(super) starts: Positions,
+}
+
+impl Subscription {
+    /// As it is stored with the session.
+    pub(super) fn to_state(&self, filter: &str) -> SubscriptionState {
+        SubscriptionState {
+            filter: filter.to_owned(),
+            qos: self.options.qos as u8,
+            no_local: self.options.no_local,
+            retain_as_published: self.options.retain_as_published,
+            retain_handling: self.retain_handling,
+            identifier: self.options.identifier,
+            starts: self.starts.iter().collect(),
+        }
+    }
 }
 
 /// All subscriptions of one session, by filter.

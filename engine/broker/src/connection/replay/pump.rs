@@ -117,15 +117,7 @@ impl Session {
     pub(in crate::connection) fn replay_body(&self) -> Option<StateBody> {
         let state = |replay: &Replay| {
             let (stored, subscription) = replay.to_subscription();
-            SubscriptionState {
-                filter: stored.to_owned(),
-                qos: subscription.options.qos as u8,
-                no_local: subscription.options.no_local,
-                retain_as_published: subscription.options.retain_as_published,
-                retain_handling: subscription.retain_handling,
-                identifier: subscription.options.identifier,
-                starts: subscription.starts.iter().collect(),
-            }
+            subscription.to_state(stored)
         };
         let subscriptions: Vec<SubscriptionState> = self.replays.iter().map(state).collect();
         (!subscriptions.is_empty()).then_some(StateBody::Subscribed { subscriptions })
