@@ -184,7 +184,8 @@ impl Broker {
         self.directory.path().join("data")
     }
 
-    /// What it has logged so far.
+    /// What has been read of its log so far. It comes through a pipe: what it
+    /// has just logged may be missing, unless it has been stopped or waited for.
     pub fn log(&self) -> String {
         text(&self.stderr)
     }

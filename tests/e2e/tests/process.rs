@@ -28,6 +28,7 @@ fn an_orderly_end_needs_no_repair_at_the_next_start() {
     drop(client);
     broker.stop();
     broker.restart();
+    broker.stop();
     let log = broker.log();
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
 }
@@ -141,6 +142,7 @@ fn a_damaged_byte_costs_only_what_it_hit_and_is_reported() {
     }
     let expected: Vec<u32> = (0..700).filter(|number| *number != 100).collect();
     assert_eq!(numbers, expected);
+    broker.stop();
     assert!(broker.log().contains("damaged"), "{}", broker.log());
 }
 

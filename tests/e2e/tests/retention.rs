@@ -131,6 +131,7 @@ fn what_is_old_goes_and_what_is_live_stays() {
         "{} messages are left of 500 to keep",
         left.len()
     );
+    broker.stop();
     assert!(!broker.log().contains("ERROR"), "{}", broker.log());
 
     // What is left of the log alone says what is live.

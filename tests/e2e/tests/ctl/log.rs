@@ -70,7 +70,7 @@ fn segment_file(data: &Path) -> PathBuf {
 
 #[test]
 fn a_running_broker_can_be_looked_at() {
-    let (broker, receipts) = filled();
+    let (mut broker, receipts) = filled();
     let data = broker.data();
     let info = json(&data, &["info"]);
     assert_eq!(info["broker_running"], true);
@@ -98,6 +98,7 @@ fn a_running_broker_can_be_looked_at() {
     let report = json(&data, &["verify", "--deep"]);
     assert_eq!(report["intact"], true, "{report}");
     assert_eq!(report["problems"], Value::Array(Vec::new()));
+    broker.stop();
     assert!(!broker.log().contains("WARN"), "{}", broker.log());
 }
 

@@ -115,9 +115,9 @@ fn a_full_disk_refuses_publishes_and_nothing_else() {
 
     wait_for_room(&mut writer, &broker.folder());
     assert_eq!(take(&mut reader), b"again");
+    let (status, _) = broker.stop();
+    assert!(status.success(), "{status}");
     let log = broker.log();
     assert!(log.contains("the disk is full"), "{log}");
     assert!(log.contains("there is room on the disk again"), "{log}");
-    let (status, _) = broker.stop();
-    assert!(status.success(), "{status}");
 }
