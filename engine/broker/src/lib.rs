@@ -17,6 +17,7 @@ mod clock;
 mod connection;
 mod counters;
 mod dispatch;
+pub mod history;
 mod link;
 mod mailbox;
 mod net;
@@ -26,6 +27,7 @@ mod running;
 mod shard_map;
 mod startup;
 mod subscription;
+mod subscriptions;
 mod timers;
 mod will;
 

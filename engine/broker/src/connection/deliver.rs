@@ -17,8 +17,9 @@ use robustmq_protocol::{PacketId, ProtocolVersion, QoS};
 use robustmq_record::{Batch, Offset, OffsetToken, RecordRef, ShardId};
 use robustmq_views::RetainedMessage;
 
-use super::dress::{Dress, Dressed, Told};
+use super::dress::{Dress, Dressed};
 use crate::counters::Counters;
+use crate::history::Told;
 use crate::subscription::Effective;
 
 /// A message on its way to one client, wherever it lies.

@@ -3,9 +3,7 @@
 
 use std::borrow::Cow;
 
-use robustmq_protocol::codec::{Forwarded, Property};
-use robustmq_record::OffsetToken;
-use serde_json::{Map, Value, json};
+use crate::history::{Told, envelope};
 
 /// User property: the offset token of the message.
 const OFFSET: &str = "x-offset";
@@ -25,18 +23,6 @@ pub(super) struct Dress {
     pub(super) history: bool,
     /// The payload is wrapped in JSON.
     pub(super) json: bool,
-}
-
-/// What an envelope tells of a message.
-pub(super) struct Told<'a> {
-    pub(super) token: OffsetToken,
-    pub(super) timestamp_ms: u64,
-    pub(super) topic: &'a str,
-    pub(super) qos: u8,
-    pub(super) retain: bool,
-    pub(super) client_id: &'a str,
-    pub(super) properties: &'a [u8],
-    pub(super) payload: &'a [u8],
 }
 
 /// A dressed message: keep it while the packet is written.
@@ -85,63 +71,4 @@ impl<'a> Dressed<'a> {
     pub(super) fn payload(&self) -> &[u8] {
         &self.payload
     }
-}
-
-/// The message as JSON: the payload as text where it is UTF-8, else in base64.
-fn envelope(told: &Told<'_>) -> Vec<u8> {
-    let mut envelope = json!({
-        "offset": told.token.to_string(),
-        "timestamp": told.timestamp_ms,
-        "topic": told.topic,
-        "qos": told.qos,
-        "retain": told.retain,
-        "clientid": told.client_id,
-    });
-    if let Some(fields) = envelope.as_object_mut() {
-        match std::str::from_utf8(told.payload) {
-            Ok(text) => fields.insert("payload".to_owned(), text.into()),
-            Err(_) => fields.insert("payload_b64".to_owned(), base64(told.payload).into()),
-        };
-        let properties = properties(told.properties);
-        if !properties.is_empty() {
-            fields.insert("properties".to_owned(), Value::Object(properties));
-        }
-    }
-    envelope.to_string().into_bytes()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-/// The publisher's properties by the names of the specification; user
-/// properties as a list of pairs, since a name may come again and order counts.
-fn properties(stored: &[u8]) -> Map<String, Value> {
-    let mut named = Map::new();
-    // What the codec wrote it reads again; of anything else nothing is told.
-    let Ok(forwarded) = Forwarded::parse(stored) else {
-        return named;
-    };
-    let mut pairs = Vec::new();
-    for property in forwarded.iter() {
-        let (name, value) = match property {
-            Property::PayloadFormatIndicator(utf8) => {
-                ("payload_format_indicator", u8::from(utf8).into())
-            }
-            Property::ContentType(text) => ("content_type", text.into()),
-            Property::ResponseTopic(topic) => ("response_topic", topic.into()),
-            Property::CorrelationData(data) => ("correlation_data_b64", base64(data).into()),
-            Property::UserProperty(name, value) => {
-                pairs.push(json!([name, value]));
-                continue;
-            }
-            _ => continue,
-        };
-        named.insert(name.to_owned(), value);
-    }
-    if !pairs.is_empty() {
-        named.insert("user_properties".to_owned(), pairs.into());
-    }
-    named
 }

@@ -24,13 +24,13 @@ use super::deliver::{ClientLimits, Sender};
 use super::replay::Replays;
 use super::resume;
 use super::session::{Ending, Session, Tenure};
-use super::subscriptions::Subscriptions;
 use super::wire;
 use crate::broker::Broker;
 use crate::dispatch::append_failure_reason;
 use crate::link::Link;
 use crate::positions::Positions;
 use crate::registry::Ownership;
+use crate::subscriptions::Subscriptions;
 use crate::timers;
 
 /// Bytes of topic names one client's aliases may hold.

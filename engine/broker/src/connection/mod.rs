@@ -8,7 +8,6 @@
 //!    back (`closing`).
 
 mod acks;
-mod catch_up;
 mod closing;
 mod deliver;
 mod dress;
@@ -21,7 +20,6 @@ mod retained;
 mod session;
 mod state_log;
 mod subscribe;
-mod subscriptions;
 mod wire;
 
 use std::net::SocketAddr;

@@ -12,12 +12,12 @@ use super::dress::Dress;
 use super::handshake;
 use super::replay::{self, Asked};
 use super::session::Session;
-use super::subscriptions::Subscription;
 use crate::broker::Broker;
 use crate::positions::Positions;
 use crate::shard_map::DEFAULT_NAMESPACE;
 use crate::startup::filter_options;
 use crate::subscription::{Effective, SubscriptionOptions};
+use crate::subscriptions::Subscription;
 
 /// Restores subscriptions, in-flight messages and the place in the log.
 pub(super) async fn resume(session: &mut Session, state: &SessionState) -> Result<(), ReasonCode> {

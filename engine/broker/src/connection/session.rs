@@ -15,18 +15,18 @@ use robustmq_record::{Offset, ShardId};
 use robustmq_views::Will;
 
 use super::acks::receipt;
-use super::catch_up::{self, CatchUp, Step};
 use super::deliver::{HeldPublish, Manner, Sender, Sent, Source};
 use super::dress::Dress;
 use super::input::{Stalled, Unreleased};
 use super::replay::Replays;
 use super::retained::RetainedScan;
-use super::subscriptions::Subscriptions;
 use crate::broker::Broker;
 use crate::dispatch::SubscriberId;
+use crate::history::{CatchUp, Step, catch_up};
 use crate::link::{Delivery, Link, Outcome, Taken, Ticket};
 use crate::positions::Positions;
 use crate::registry::Ownership;
+use crate::subscriptions::Subscriptions;
 
 /// Why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

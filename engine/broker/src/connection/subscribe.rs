@@ -13,13 +13,14 @@ use robustmq_protocol::topic::Filter;
 use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
 use robustmq_views::StateBody;
 
-use super::replay::{Asked, REPLAYS_MAX, RangeError, Wishes};
+use super::replay::{Asked, REPLAYS_MAX, Wishes};
 use super::retained::RetainedScan;
 use super::session::{Ending, Session};
-use super::subscriptions::Subscription;
 use crate::dispatch::{FilterOptions, append_failure_reason};
+use crate::history::RangeError;
 use crate::positions::Positions;
 use crate::subscription::SubscriptionOptions;
+use crate::subscriptions::Subscription;
 
 /// First levels that stand for features of the broker and are no topics.
 const RESERVED: [&str; 5] = ["$queue/", "$exclusive/", "$delayed/", "$replay", "$cursor/"];

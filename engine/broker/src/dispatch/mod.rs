@@ -199,6 +199,16 @@ impl Dispatch {
         .await
     }
 
+    /// A watcher goes; nobody waits for that.
+    pub(crate) fn leave(&self, subscriber: SubscriberId) {
+        let (reply, _) = oneshot::channel();
+        self.queue.push(Input::Command(Command::Detach {
+            subscriber,
+            keep: false,
+            reply,
+        }));
+    }
+
     /// Makes an offline session's subscriptions known, at start.
     pub(crate) fn enter_offline(&self, client_id: String, subscriptions: Vec<FilterOptions>) {
         self.queue.push(Input::Command(Command::EnterOffline {

@@ -11,10 +11,8 @@
 //! **Not here**: reading (`catch_up`), sending (`deliver`), the spelling of
 //! ranges (`robustmq_protocol::topic`).
 
-mod last;
 mod pace;
 mod pump;
-mod range;
 mod request;
 
 use std::collections::VecDeque;
@@ -22,20 +20,18 @@ use std::collections::VecDeque;
 use robustmq_protocol::topic;
 use robustmq_record::{Offset, ShardId};
 
-use super::catch_up::{CatchUp, Step};
 use super::dress::Dress;
-use super::subscriptions::{Subscription, Subscriptions};
+use crate::history::{CatchUp, Resolved, Step, UNREACHED};
 use crate::link::Delivery;
 use crate::positions::Positions;
 use crate::subscription::{Effective, SubscriptionOptions, TargetOptions};
+use crate::subscriptions::{Subscription, Subscriptions};
 
 pub(super) use pace::Rate;
-pub(super) use range::{RangeError, Resolved};
 pub(crate) use request::is_replay;
 pub(super) use request::{Asked, Wishes, spelled};
 
 use pace::Pace;
-use range::UNREACHED;
 
 /// Replays of one session at a time.
 pub(super) const REPLAYS_MAX: usize = 32;

@@ -8,14 +8,13 @@ use robustmq_protocol::codec::PublishOut;
 use robustmq_record::{Batch, Offset, ShardId};
 use robustmq_views::{StateBody, SubscriptionState};
 
-use super::range::Resolver;
-use super::{Asked, Need, PICKS_AT_A_TIME, RangeError, Replay, Replays, Resolved};
-use crate::connection::catch_up;
+use super::{Asked, Need, PICKS_AT_A_TIME, Replay, Replays};
 use crate::connection::deliver::{Manner, Sent, Source};
 use crate::connection::session::{Pumped, Session};
-use crate::connection::subscriptions::Subscriptions;
+use crate::history::{RangeError, Resolved, Resolver, catch_up};
 use crate::link::Delivery;
 use crate::positions::Positions;
+use crate::subscriptions::Subscriptions;
 
 /// Messages that one replay sends before the next one has its turn.
 const TURN_MESSAGES: usize = 256;

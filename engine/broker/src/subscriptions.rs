@@ -1,4 +1,4 @@
-//! The subscriptions of one session, as its own connection needs them.
+//! The subscriptions of one reader of the log, as it needs them itself.
 
 use hashbrown::HashMap;
 use robustmq_protocol::topic;
@@ -11,16 +11,16 @@ use crate::subscription::{SubscriptionOptions, TargetOptions};
 
 /// One subscription of the session.
 #[derive(Clone, Debug)]
-pub(super) struct Subscription {
-    pub(super) options: SubscriptionOptions,
-    pub(super) retain_handling: u8,
+pub(crate) struct Subscription {
+    pub(crate) options: SubscriptionOptions,
+    pub(crate) retain_handling: u8,
     /// Messages before these positions are not part of it.
-    pub(super) starts: Positions,
+    pub(crate) starts: Positions,
 }
 
 impl Subscription {
     /// As it is stored with the session.
-    pub(super) fn to_state(&self, filter: &str) -> SubscriptionState {
+    pub(crate) fn to_state(&self, filter: &str) -> SubscriptionState {
         SubscriptionState {
             filter: filter.to_owned(),
             qos: self.options.qos as u8,
@@ -35,30 +35,30 @@ impl Subscription {
 
 /// All subscriptions of one session, by filter.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Subscriptions {
+pub(crate) struct Subscriptions {
     by_filter: HashMap<Box<str>, Subscription>,
 }
 
 impl Subscriptions {
-    pub(super) fn get(&self, filter: &str) -> Option<&Subscription> {
+    pub(crate) fn get(&self, filter: &str) -> Option<&Subscription> {
         self.by_filter.get(filter)
     }
 
-    pub(super) fn insert(&mut self, filter: &str, subscription: Subscription) {
+    pub(crate) fn insert(&mut self, filter: &str, subscription: Subscription) {
         self.by_filter.insert(filter.into(), subscription);
     }
 
-    pub(super) fn remove(&mut self, filter: &str) -> bool {
+    pub(crate) fn remove(&mut self, filter: &str) -> bool {
         self.by_filter.remove(filter).is_some()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_filter.len()
     }
 
     /// The combined options for a topic's messages from `offset` on; none if
     /// no subscription matches.
-    pub(super) fn matching(
+    pub(crate) fn matching(
         &self,
         topic: &str,
         shard: ShardId,
@@ -74,14 +74,14 @@ impl Subscriptions {
     }
 
     /// Whether a shard can hold a match.
-    pub(super) fn reaches(&self, map: ShardMap, shard: ShardId) -> bool {
+    pub(crate) fn reaches(&self, map: ShardMap, shard: ShardId) -> bool {
         self.by_filter.keys().any(|filter| {
             topic::has_wildcard(filter) || map.topic(DEFAULT_NAMESPACE, filter) == shard
         })
     }
 
     /// The filters as automata over the segment index.
-    pub(super) fn automata(&self) -> Vec<topic::FilterAutomaton> {
+    pub(crate) fn automata(&self) -> Vec<topic::FilterAutomaton> {
         self.by_filter
             .keys()
             .filter_map(|filter| topic::FilterAutomaton::parse(filter).ok())

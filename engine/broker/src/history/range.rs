@@ -10,7 +10,7 @@ use crate::positions::Positions;
 use crate::shard_map::{DEFAULT_NAMESPACE, ShardMap};
 
 /// Behind every offset: shards that a filter does not reach are done with.
-pub(super) const UNREACHED: Offset = Offset::MAX;
+pub(crate) const UNREACHED: Offset = Offset::MAX;
 
 /// A range that cannot be replayed.
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,7 @@ struct Pick {
 }
 
 /// The last messages of the topics seen so far.
-pub(super) struct LastOfTopics {
+pub(crate) struct LastOfTopics {
     count: usize,
     /// Topics whose last message clears them are left out.
     as_retained: bool,
@@ -29,7 +29,7 @@ pub(super) struct LastOfTopics {
 }
 
 impl LastOfTopics {
-    pub(super) fn new(count: usize, as_retained: bool) -> Self {
+    pub(crate) fn new(count: usize, as_retained: bool) -> Self {
         Self {
             count,
             as_retained,
@@ -39,7 +39,7 @@ impl LastOfTopics {
     }
 
     /// Takes in a message that is later than those of its topic before.
-    pub(super) fn add(&mut self, shard: ShardId, record: &RecordRef<'_>) -> Result<(), RangeError> {
+    pub(crate) fn add(&mut self, shard: ShardId, record: &RecordRef<'_>) -> Result<(), RangeError> {
         let pick = Pick {
             timestamp_ms: record.timestamp_ms(),
             shard,
@@ -60,7 +60,7 @@ impl LastOfTopics {
     }
 
     /// All of them in the order of their time.
-    pub(super) fn finish(self) -> Vec<(ShardId, Offset)> {
+    pub(crate) fn finish(self) -> Vec<(ShardId, Offset)> {
         let as_retained = self.as_retained;
         let mut picks: Vec<Pick> = self
             .by_topic

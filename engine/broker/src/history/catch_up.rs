@@ -16,11 +16,11 @@ use robustmq_log::{LogReader, ReadLimits};
 use robustmq_protocol::topic;
 use robustmq_record::{Batch, Offset, ShardId};
 
-use super::subscriptions::Subscriptions;
 use crate::dispatch::KIND_MESSAGE;
 use crate::link::Delivery;
 use crate::positions::Positions;
 use crate::subscription::TargetOptions;
+use crate::subscriptions::Subscriptions;
 
 /// Bytes of batches read ahead per shard.
 const READ_AHEAD_BYTES: usize = 256 * 1024;
@@ -38,14 +38,14 @@ struct ShardBacklog {
 }
 
 /// A session's reading of its backlog.
-pub(super) struct CatchUp {
+pub(crate) struct CatchUp {
     shards: Vec<ShardBacklog>,
     /// Where dispatch delivers from; none while it does not deliver.
     end: Option<Positions>,
 }
 
 /// What there is to do next.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Deliveries, oldest first.
     Deliver(Delivery),
     /// Read more.
@@ -57,20 +57,20 @@ pub(super) enum Step {
 }
 
 /// What one read found.
-pub(super) struct Found {
+pub(crate) struct Found {
     shard: ShardId,
     batches: Vec<Arc<Batch>>,
     next: Offset,
     at_end: bool,
     /// Offsets no longer there, because of retention or damage.
-    pub(super) missing: u64,
+    pub(crate) missing: u64,
     /// The disk refused; nothing was found out.
-    pub(super) failed: bool,
+    pub(crate) failed: bool,
 }
 
 impl CatchUp {
     /// Reads from `from`; with `end`, dispatch already delivers from there.
-    pub(super) fn new(from: &Positions, end: Option<Positions>) -> Self {
+    pub(crate) fn new(from: &Positions, end: Option<Positions>) -> Self {
         let shards = from
             .iter()
             .map(|(shard, next)| ShardBacklog {
@@ -86,7 +86,7 @@ impl CatchUp {
     }
 
     /// Dispatch delivers from `end` on.
-    pub(super) fn rejoined(&mut self, end: Positions) {
+    pub(crate) fn rejoined(&mut self, end: Positions) {
         for backlog in &mut self.shards {
             backlog.at_end = false;
         }
@@ -95,7 +95,7 @@ impl CatchUp {
     }
 
     /// More may have come: reads on in every shard that stands before `visible`.
-    pub(super) fn refresh(&mut self, visible: &Positions) {
+    pub(crate) fn refresh(&mut self, visible: &Positions) {
         for backlog in &mut self.shards {
             if backlog.next < visible.get(backlog.shard) {
                 backlog.at_end = false;
@@ -105,7 +105,7 @@ impl CatchUp {
     }
 
     /// Dispatch has stopped delivering: go on without an end.
-    pub(super) fn lost_end(&mut self) {
+    pub(crate) fn lost_end(&mut self) {
         if self.end.take().is_some() {
             for backlog in &mut self.shards {
                 backlog.at_end = false;
@@ -114,7 +114,7 @@ impl CatchUp {
     }
 
     /// Where the session stands: the first offset per shard not handed over.
-    pub(super) fn positions(&self) -> Positions {
+    pub(crate) fn positions(&self) -> Positions {
         self.shards
             .iter()
             .map(|backlog| {
@@ -125,7 +125,7 @@ impl CatchUp {
     }
 
     /// Gives back a delivery that could not be finished.
-    pub(super) fn put_back(&mut self, delivery: Delivery) {
+    pub(crate) fn put_back(&mut self, delivery: Delivery) {
         let shard = delivery.batch.shard();
         if let Some(backlog) = self
             .shards
@@ -138,7 +138,7 @@ impl CatchUp {
 
     /// What to do next. Batches of different shards come in the order of their
     /// time, batches of one shard in the order of its log.
-    pub(super) fn step(&mut self) -> Step {
+    pub(crate) fn step(&mut self) -> Step {
         if self
             .shards
             .iter()
@@ -168,7 +168,7 @@ impl CatchUp {
     }
 
     /// The reads to make, to be run where blocking is allowed.
-    pub(super) fn reads(&self) -> Vec<(ShardId, Offset)> {
+    pub(crate) fn reads(&self) -> Vec<(ShardId, Offset)> {
         self.shards
             .iter()
             .filter(|backlog| backlog.ready.is_empty() && !backlog.at_end)
@@ -177,7 +177,7 @@ impl CatchUp {
     }
 
     /// Takes in what a read found.
-    pub(super) fn handle_found(&mut self, found: Found, subscriptions: &Subscriptions) {
+    pub(crate) fn handle_found(&mut self, found: Found, subscriptions: &Subscriptions) {
         let end = self.end.as_ref().map(|end| end.get(found.shard));
         let Some(backlog) = self
             .shards
@@ -216,7 +216,7 @@ impl CatchUp {
 ///
 /// After a read error the session must not go on: it would pass over what it
 /// could not read.
-pub(super) fn read(
+pub(crate) fn read(
     reader: &LogReader,
     shard: ShardId,
     from: Offset,
