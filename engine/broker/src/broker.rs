@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::cursors::Cursors;
 use crate::dispatch::{Dispatch, DispatchSetup, DispatchThread, OnFatal};
 use crate::link::{LinkLimits, Order};
 use crate::mailbox::Mailboxes;
@@ -93,6 +94,7 @@ pub struct Broker {
     pub(crate) views: Arc<Views>,
     pub(crate) reader: LogReader,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) cursors: Cursors,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reads: Semaphore,
@@ -231,6 +233,7 @@ impl Assembled {
                 .map(|span| u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX)),
             admissions: Arc::new(Semaphore::new(config.limits.connections_max as usize)),
             registry: Arc::new(Registry::default()),
+            cursors: Cursors::default(),
             reads: Semaphore::new(BACKLOG_READS_MAX),
             epoch: AtomicU64::new(0),
             shard_map,

@@ -16,6 +16,7 @@ mod carry;
 mod clock;
 mod connection;
 mod counters;
+pub mod cursors;
 mod dispatch;
 pub mod history;
 mod link;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use robustmq_log::{LogReader, ReadLimits, ShardLog};
 use robustmq_protocol::QoS;
+use robustmq_protocol::topic::CursorFilter;
 use robustmq_record::{Offset, ShardId};
 use robustmq_views::{SessionState, StateBody, ViewError, Views, Will};
 
 use crate::broker::Broker;
 use crate::connection;
+use crate::cursors;
 use crate::dispatch::FilterOptions;
 use crate::positions::Positions;
 use crate::subscription::SubscriptionOptions;
@@ -73,6 +75,10 @@ pub(crate) async fn restore_sessions(broker: &Arc<Broker>) -> Result<usize, View
     let mut connected: Vec<SessionState> = Vec::new();
     let mut count = 0usize;
     broker.views.for_each_session(&mut |state: SessionState| {
+        if cursors::cursor_name(&state.client_id).is_some() {
+            broker.cursors.restore(broker, &state);
+            return true;
+        }
         count += 1;
         let subscriptions = filter_options(&state);
         if !subscriptions.is_empty() {
@@ -122,8 +128,11 @@ pub(crate) fn filter_options(state: &SessionState) -> Vec<FilterOptions> {
     state
         .subscriptions
         .values()
-        // Replays read the log themselves.
-        .filter(|subscription| !connection::is_replay(&subscription.filter))
+        // Replays and cursors read the log themselves.
+        .filter(|subscription| {
+            let filter = &subscription.filter;
+            !connection::is_replay(filter) && !CursorFilter::is_cursor(filter)
+        })
         .map(|subscription| {
             let options = SubscriptionOptions {
                 qos: QoS::try_from(subscription.qos).unwrap_or(QoS::AtMostOnce),

@@ -112,6 +112,8 @@ section! {
         session_queue_bytes_max: ByteSize = ByteSize::from_mb(1), range ByteSize::from_kb(4)..=ByteSize::from_mb(1024);
         /// Bytes written towards one connection that its socket has not taken yet.
         write_buffer_bytes_max: ByteSize = ByteSize::from_kb(64), range ByteSize::from_kb(4)..=ByteSize::from_mb(256);
+        /// Most named cursors. They stay until they are deleted.
+        cursors_max: u32 = 10_000, range 1..=1_000_000;
         /// Publishes of one connection that may wait for the log before its socket is no longer read.
         pending_acks_max: u32 = 4_096, range 1..=65_535;
     }

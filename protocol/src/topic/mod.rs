@@ -10,6 +10,7 @@
 //! rewriting.
 
 mod automaton;
+mod cursor;
 mod entries;
 mod filter;
 mod replay;
@@ -18,6 +19,9 @@ mod tree;
 use std::fmt;
 
 pub use automaton::{FilterAutomaton, State};
+pub use cursor::{
+    CURSOR_NAME_BYTES_MAX, CURSOR_PREFIX, CursorError, CursorFilter, validate_cursor_name,
+};
 pub use filter::{Filter, matches};
 pub use replay::{
     Moment, REPLAY_JSON_PREFIX, REPLAY_PREFIX, ReplayError, ReplayFilter, ReplayPosition,

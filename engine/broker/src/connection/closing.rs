@@ -4,6 +4,7 @@
 //! Order matters: the session is given back (and another connection may take
 //! it) only after its last state is stored and applied.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use robustmq_protocol::{ProtocolVersion, ReasonCode, codec};
@@ -11,6 +12,7 @@ use robustmq_views::StateBody;
 
 use super::io::{Io, Transport};
 use super::session::{Ending, Session};
+use crate::cursors::Cursor;
 use crate::will;
 
 /// How long a client is given to take its last packet.
@@ -32,10 +34,15 @@ impl Session {
         {
             self.tenure.expiry_s = expiry_s;
         }
-        tokio::join!(io.close(FAREWELL), self.store_end(&ending));
+        // What they gave is others' from now on.
+        let cursors = self.cursors.leave();
+        tokio::join!(io.close(FAREWELL), self.store_end(&ending, &cursors));
     }
 
-    async fn store_end(&self, ending: &Ending) {
+    async fn store_end(&self, ending: &Ending, cursors: &[Arc<Cursor>]) {
+        for cursor in cursors {
+            cursor.store(&self.broker).await;
+        }
         // Taken before detaching: what is dispatched from here on is read
         // again from the log.
         let cursor = self.is_persistent().then(|| self.cursor_bodies());

@@ -125,8 +125,8 @@ impl Source {
 /// How an attempt to send ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// Sent, or rightly left out.
-    Done,
+    /// Sent, under the packet identifier if it has one; or rightly left out.
+    Done(Option<PacketId>),
     /// No packet identifier is free: try again after an acknowledgement.
     WindowFull,
     /// Its packet identifier must be stored first; it is kept for then.
@@ -185,11 +185,11 @@ impl Sender {
         let effective = manner.effective;
         let Some(message) = source.message() else {
             counters.deliveries_missing.add(1);
-            return Sent::Done;
+            return Sent::Done(None);
         };
         let Ok(expiry) = message.expiry_left(now_ms) else {
             counters.deliveries_expired.add(1);
-            return Sent::Done;
+            return Sent::Done(None);
         };
         let qos = effective
             .qos
@@ -215,7 +215,7 @@ impl Sender {
         };
         if !self.fits(&publish) {
             counters.deliveries_too_large.add(1);
-            return Sent::Done;
+            return Sent::Done(None);
         }
         let packet_id = match qos {
             QoS::AtMostOnce => None,
@@ -242,7 +242,7 @@ impl Sender {
             },
         );
         counters.deliveries.add(1);
-        Sent::Done
+        Sent::Done(packet_id)
     }
 
     /// Sends a message whose packet identifier is known: a stored QoS 2 one, or

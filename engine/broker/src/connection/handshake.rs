@@ -20,12 +20,14 @@ use robustmq_protocol::{ProtocolVersion, QoS, ReasonCode};
 use robustmq_record::ShardId;
 use robustmq_views::{SessionState, StateBody, Will};
 
+use super::cursors::CursorUses;
 use super::deliver::{ClientLimits, Sender};
 use super::replay::Replays;
 use super::resume;
 use super::session::{Ending, Session, Tenure};
 use super::wire;
 use crate::broker::Broker;
+use crate::cursors;
 use crate::dispatch::append_failure_reason;
 use crate::link::Link;
 use crate::positions::Positions;
@@ -162,6 +164,10 @@ pub(super) async fn open(
         let text = "topics that begin with $ are the broker's";
         return Err(connect.refuse(ReasonCode::TopicNameInvalid, text));
     }
+    if cursors::cursor_name(&connect.client_id).is_some() {
+        let text = "client identifiers that begin with $cursor/ are the broker's";
+        return Err(connect.refuse(ReasonCode::ClientIdentifierNotValid, text));
+    }
     let epoch = broker.next_epoch();
     let assigned = accepted
         .assign_client_id
@@ -271,6 +277,7 @@ fn session(
         catch_up: None,
         retained: VecDeque::new(),
         replays: Replays::default(),
+        cursors: CursorUses::default(),
         resend: HashMap::new(),
         assigned_end: Positions::default(),
         stalled: None,
@@ -385,6 +392,7 @@ fn write_connack(
             topic_alias_max: told.topic_alias_max,
             server_keep_alive_s: told.server_keep_alive_s,
             assigned_client_id: assigned,
+            // Of all shared subscriptions only those of named cursors are served.
             shared_subscription_available: Some(false),
             response_information: response.as_deref(),
             ..ConnAckProperties::default()

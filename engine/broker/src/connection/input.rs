@@ -296,7 +296,10 @@ impl Session {
             .handle_puback(ack.packet_id, ack.reason)
         {
             Err(violation) => self.end_for(&violation),
-            Ok(_) => self.cursor_dirty = true,
+            Ok(_) => {
+                self.cursor_acknowledged(ack.packet_id);
+                self.cursor_dirty = true;
+            }
         }
     }
 

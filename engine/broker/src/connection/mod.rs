@@ -9,6 +9,7 @@
 
 mod acks;
 mod closing;
+mod cursors;
 mod deliver;
 mod dress;
 mod handshake;
@@ -228,6 +229,10 @@ async fn deliver<S: Transport>(session: &mut Session, io: &mut Io<S>) -> bool {
         }
         Pumped::ReadReplays => {
             session.read_replays().await;
+            true
+        }
+        Pumped::ReadCursors => {
+            session.read_cursors().await;
             true
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use robustmq_protocol::session::outbound::{DeliveryToken, InflightRecord, InflightState};
+use robustmq_protocol::topic::CursorFilter;
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
 use robustmq_record::{Batch, KIND_MESSAGE, Offset, RecordInput, ShardId};
 use robustmq_views::{InflightStage, SessionState, StateBody};
@@ -21,11 +22,21 @@ use crate::subscriptions::Subscription;
 
 /// Restores subscriptions, in-flight messages and the place in the log.
 pub(super) async fn resume(session: &mut Session, state: &SessionState) -> Result<(), ReasonCode> {
-    let replays = restore_subscriptions(session, state);
+    let Restored { replays, cursors } = restore_subscriptions(session, state);
     for (asked, starts) in replays {
         let name = asked.name.clone();
         if let Err(error) = session.begin_replay(asked, Some(starts)).await {
             tracing::warn!(client_id = state.client_id, filter = name, %error, "a replay could not be resumed");
+        }
+    }
+    for (name, options) in cursors {
+        if let Err((_, text)) = session.join_cursor(&name, options).await {
+            tracing::warn!(
+                client_id = state.client_id,
+                filter = name,
+                text,
+                "a cursor could not be taken up again"
+            );
         }
     }
     restore_inbound(session, state)?;
@@ -35,7 +46,8 @@ pub(super) async fn resume(session: &mut Session, state: &SessionState) -> Resul
         .iter()
         .map(|(shard, end)| (*shard, *end))
         .collect();
-    if session.subscriptions.len() == 0 && session.replays.is_empty() {
+    let reads_nothing = session.replays.is_empty() && session.cursors.is_empty();
+    if session.subscriptions.len() == 0 && reads_nothing {
         return Ok(());
     }
     let attached = session
@@ -54,9 +66,16 @@ pub(super) async fn resume(session: &mut Session, state: &SessionState) -> Resul
     Ok(())
 }
 
-/// Takes up the plain subscriptions; gives the replays, to be resolved.
-fn restore_subscriptions(session: &mut Session, state: &SessionState) -> Vec<(Asked, Positions)> {
-    let mut replays = Vec::new();
+/// Subscriptions that are readers of their own.
+#[derive(Default)]
+struct Restored {
+    replays: Vec<(Asked, Positions)>,
+    cursors: Vec<(String, SubscriptionOptions)>,
+}
+
+/// Takes up the plain subscriptions; gives the others.
+fn restore_subscriptions(session: &mut Session, state: &SessionState) -> Restored {
+    let mut restored = Restored::default();
     for stored in state.subscriptions.values() {
         let options = SubscriptionOptions {
             qos: QoS::try_from(stored.qos).unwrap_or(QoS::AtMostOnce),
@@ -65,7 +84,12 @@ fn restore_subscriptions(session: &mut Session, state: &SessionState) -> Vec<(As
             identifier: stored.identifier,
         };
         if let Some(asked) = replay::spelled(&stored.filter, options) {
-            replays.push((asked, stored.starts.iter().copied().collect()));
+            let starts = stored.starts.iter().copied().collect();
+            restored.replays.push((asked, starts));
+            continue;
+        }
+        if CursorFilter::is_cursor(&stored.filter) {
+            restored.cursors.push((stored.filter.clone(), options));
             continue;
         }
         let subscription = Subscription {
@@ -75,7 +99,7 @@ fn restore_subscriptions(session: &mut Session, state: &SessionState) -> Vec<(As
         };
         session.subscriptions.insert(&stored.filter, subscription);
     }
-    replays
+    restored
 }
 
 fn restore_inbound(session: &mut Session, state: &SessionState) -> Result<(), ReasonCode> {

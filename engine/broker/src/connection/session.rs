@@ -15,6 +15,7 @@ use robustmq_record::{Offset, ShardId};
 use robustmq_views::Will;
 
 use super::acks::receipt;
+use super::cursors::CursorUses;
 use super::deliver::{HeldPublish, Manner, Sender, Sent, Source};
 use super::dress::Dress;
 use super::input::{Stalled, Unreleased};
@@ -83,6 +84,7 @@ pub(super) struct Session {
     pub(super) catch_up: Option<CatchUp>,
     pub(super) retained: VecDeque<RetainedScan>,
     pub(super) replays: Replays,
+    pub(super) cursors: CursorUses,
     /// Messages that were in flight when the connection before ended.
     pub(super) resend: HashMap<PacketId, HeldPublish>,
     /// QoS 2 deliveries before these positions were assigned already: reading
@@ -291,7 +293,8 @@ impl Session {
                 continue;
             }
             let Some(delivery) = live.front_mut() else {
-                return self.pump_replays(output);
+                let replays = self.pump_replays(output);
+                return replays.or(self.pump_cursors(output));
             };
             let mut delivery = std::mem::replace(delivery, Delivery::empty(&delivery.batch));
             if self.pump_delivery(output, &mut delivery, now_ms) {
@@ -338,7 +341,7 @@ impl Session {
                     dress: Dress::default(),
                 };
                 match self.sender.send(output, &source, manner, now_ms, counters) {
-                    Sent::Done | Sent::Held => {}
+                    Sent::Done(_) | Sent::Held => {}
                     Sent::WindowFull => return false,
                 }
             }
@@ -374,7 +377,7 @@ impl Session {
             dress: Dress::default(),
         };
         match self.sender.send(output, &source, manner, now_ms, counters) {
-            Sent::Done | Sent::Held => {
+            Sent::Done(_) | Sent::Held => {
                 if let Some(scan) = self.retained.front_mut() {
                     scan.advance();
                 }
@@ -487,4 +490,16 @@ pub(super) enum Pumped {
     Rejoin,
     /// Replays must read the log.
     ReadReplays,
+    /// Named cursors must read the log.
+    ReadCursors,
+}
+
+impl Pumped {
+    /// Of two things to do the one that others wait for.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Wait, other) | (Self::Again, other @ Self::ReadCursors) => other,
+            (this, _) => this,
+        }
+    }
 }

@@ -103,7 +103,12 @@ impl Session {
     /// Stores where the session stands, if that has changed. Not waited for: a
     /// crash before it is durable repeats QoS 1 messages, it loses none.
     pub(super) fn store_cursor(&mut self) {
-        if !self.cursor_dirty || !self.is_persistent() {
+        if !self.cursor_dirty {
+            return;
+        }
+        self.store_cursors();
+        if !self.is_persistent() {
+            self.cursor_dirty = false;
             return;
         }
         let stored = self
@@ -139,6 +144,8 @@ impl Session {
                 .outbound
                 .snapshot()
                 .iter()
+                // What cursors gave is theirs again when the connection ends.
+                .filter(|record| !self.cursors.holds(record.packet_id))
                 .map(inflight_state)
                 .collect(),
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use robustmq_protocol::codec::{
     AckProperties, Packet, ReasonCodes, SubAck, Subscribe, UnsubAck, Unsubscribe,
 };
-use robustmq_protocol::topic::Filter;
+use robustmq_protocol::topic::{CursorFilter, Filter};
 use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
 use robustmq_views::StateBody;
 
@@ -109,6 +109,13 @@ impl Session {
         let qos_max = QoS::try_from(self.broker.config.mqtt.max_qos).unwrap_or(QoS::ExactlyOnce);
         for mut requested in request.requested {
             requested.options.qos = requested.options.qos.min(qos_max);
+            if CursorFilter::is_cursor(&requested.filter) {
+                let asked = self.subscribe_cursor(&requested.filter, requested.options);
+                let (code, text) = asked.await;
+                codes.push(code);
+                texts.extend(text);
+                continue;
+            }
             match request.wishes.asked(&requested.filter, requested.options) {
                 Ok(Some(asked)) => {
                     let (code, text) = self.subscribe_replay(asked).await;
@@ -324,7 +331,7 @@ impl Session {
 
     /// The session's number in dispatch, which it gets when first needed: a
     /// connection that only publishes never has one.
-    async fn attached(&mut self) -> Option<crate::dispatch::SubscriberId> {
+    pub(super) async fn attached(&mut self) -> Option<crate::dispatch::SubscriberId> {
         if self.subscriber.is_none() {
             let link = Arc::clone(&self.link);
             let attached = self.broker.dispatch.attach(link, Vec::new()).await?;
@@ -339,7 +346,11 @@ impl Session {
         let mut existed = Vec::with_capacity(filters.len());
         for filter in filters {
             let replay = self.replays.remove(filter);
-            existed.push(self.subscriptions.remove(filter) || replay.is_some());
+            let cursor = self.cursors.remove(filter);
+            existed.push(self.subscriptions.remove(filter) || replay.is_some() || cursor.is_some());
+            if let Some(cursor) = cursor {
+                cursor.store(&self.broker).await;
+            }
             stored.extend(replay);
         }
         if !existed.contains(&true) {

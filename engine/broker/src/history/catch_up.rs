@@ -68,6 +68,26 @@ pub(crate) struct Found {
     pub(crate) failed: bool,
 }
 
+impl Found {
+    /// What a read without gaps found.
+    #[cfg(test)]
+    pub(crate) fn new(
+        shard: ShardId,
+        batches: Vec<Arc<Batch>>,
+        next: Offset,
+        at_end: bool,
+    ) -> Self {
+        Self {
+            shard,
+            batches,
+            next,
+            at_end,
+            missing: 0,
+            failed: false,
+        }
+    }
+}
+
 impl CatchUp {
     /// Reads from `from`; with `end`, dispatch already delivers from there.
     pub(crate) fn new(from: &Positions, end: Option<Positions>) -> Self {

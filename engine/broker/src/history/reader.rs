@@ -173,6 +173,20 @@ impl HistoryReader {
         }
     }
 
+    /// Reads what several subscriptions match, between positions.
+    pub(crate) fn over(
+        broker: &Arc<Broker>,
+        subscriptions: Subscriptions,
+        from: Positions,
+        end: Option<Positions>,
+    ) -> Self {
+        let everything = (0, u64::MAX);
+        Self {
+            subscriptions,
+            ..Self::at(broker, "#", from, end, everything)
+        }
+    }
+
     /// Goes on where a bookmark was taken.
     ///
     /// # Errors

@@ -247,10 +247,7 @@ impl Replays {
     /// The filters whose messages they wait for.
     pub(super) fn watched(&self) -> Vec<String> {
         let going_on = self.all.iter().filter(|replay| replay.end.is_none());
-        let mut filters: Vec<String> = going_on.map(|replay| replay.filter.clone()).collect();
-        filters.sort_unstable();
-        filters.dedup();
-        filters
+        going_on.map(|replay| replay.filter.clone()).collect()
     }
 
     /// When the connection has to look again, on the monotonic clock.

@@ -104,10 +104,13 @@ impl Session {
         Ok(resolved)
     }
 
-    /// Tells dispatch which messages the replays wait for.
+    /// Tells dispatch which messages the replays and cursors wait for.
     pub(in crate::connection) fn watch_replays(&self) {
         if let Some(subscriber) = self.subscriber {
-            let filters = self.replays.watched();
+            let mut filters = self.replays.watched();
+            filters.extend(self.cursors.watched());
+            filters.sort_unstable();
+            filters.dedup();
             self.broker.dispatch.watch(subscriber, filters);
         }
     }
@@ -229,7 +232,7 @@ impl Session {
                     .sender
                     .send(output, &source, manner, wall_ms, &broker.counters)
                 {
-                    Sent::Done | Sent::Held => replay.pace.sent(timestamp_ms, now_ms),
+                    Sent::Done(_) | Sent::Held => replay.pace.sent(timestamp_ms, now_ms),
                     Sent::WindowFull => return Sending::Full,
                 }
             }

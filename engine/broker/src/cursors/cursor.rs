@@ -1,0 +1,260 @@
+//! One named cursor and its members.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::state::{CursorState, Given, MemberId, Place, Taken};
+use super::{CursorRefusal, store};
+use crate::broker::Broker;
+use crate::history::catch_up::{self, Found};
+use crate::history::everything;
+use crate::link::Link;
+use crate::positions::Positions;
+
+struct Member {
+    id: MemberId,
+    link: Arc<Link>,
+}
+
+struct Inner {
+    state: CursorState,
+    members: Vec<Member>,
+    group: Option<String>,
+    next_member: MemberId,
+    /// Whether the stored position is behind.
+    is_dirty: bool,
+    /// It was deleted: nothing is given any more.
+    has_ended: bool,
+}
+
+/// A named cursor.
+pub(crate) struct Cursor {
+    name: String,
+    filter: String,
+    /// As the log knows it.
+    epoch: u64,
+    inner: Mutex<Inner>,
+}
+
+/// Somebody's use of a cursor; given up when dropped.
+pub(crate) struct Membership {
+    cursor: Arc<Cursor>,
+    id: MemberId,
+}
+
+impl Cursor {
+    pub(super) fn new(name: &str, filter: &str, epoch: u64, from: &Positions) -> Self {
+        Self {
+            name: name.to_owned(),
+            filter: filter.to_owned(),
+            epoch,
+            inner: Mutex::new(Inner {
+                state: CursorState::new(everything(filter), from),
+                members: Vec::new(),
+                group: None,
+                next_member: 0,
+                is_dirty: false,
+                has_ended: false,
+            }),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Becomes a member: the only one, or one of a group.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        group: Option<&str>,
+    ) -> Result<Membership, CursorRefusal> {
+        let mut inner = self.inner.lock();
+        let joins =
+            inner.members.is_empty() || (group.is_some() && inner.group.as_deref() == group);
+        if !joins || inner.has_ended {
+            return Err(CursorRefusal::InUse(self.name.clone()));
+        }
+        inner.group = group.map(str::to_owned);
+        let id = inner.next_member;
+        inner.next_member += 1;
+        inner.members.push(Member {
+            id,
+            link: Arc::clone(link),
+        });
+        Ok(Membership {
+            cursor: Arc::clone(self),
+            id,
+        })
+    }
+
+    /// Where it stands.
+    pub(crate) fn positions(&self) -> Positions {
+        self.inner.lock().state.positions()
+    }
+
+    /// Who uses it, in which group, and how many messages they have.
+    pub(super) fn users(&self) -> (Vec<String>, Option<String>, usize) {
+        let inner = self.inner.lock();
+        let names = inner.members.iter();
+        let names = names.map(|member| member.link.client_id().to_owned());
+        (
+            names.collect(),
+            inner.group.clone(),
+            inner.state.in_flight(),
+        )
+    }
+
+    /// Whether a message is with a member, not acknowledged.
+    pub(crate) fn is_out(&self, place: Place) -> bool {
+        self.inner.lock().state.is_out(place)
+    }
+
+    /// Goes on from elsewhere.
+    pub(super) fn seek(&self, to: &Positions) {
+        let mut inner = self.inner.lock();
+        inner.state.seek(to);
+        inner.is_dirty = true;
+        let links = inner.links();
+        drop(inner);
+        links.iter().for_each(|link| link.nudge());
+    }
+
+    /// It is deleted: its members get nothing more.
+    pub(super) fn end(&self) {
+        self.inner.lock().has_ended = true;
+    }
+
+    /// The position to be stored, if the stored one is behind; taken to be
+    /// stored from now on.
+    fn take_dirty(&self) -> Option<Positions> {
+        let mut inner = self.inner.lock();
+        let stores = std::mem::take(&mut inner.is_dirty) && !inner.has_ended;
+        stores.then(|| inner.state.positions())
+    }
+
+    /// Stores where it stands, if that has changed, without waiting.
+    pub(crate) fn store_later(&self, broker: &Broker, link: &Arc<Link>) {
+        if let Some(positions) = self.take_dirty()
+            && !store::push_position(broker, self, &positions, link)
+        {
+            self.inner.lock().is_dirty = true;
+        }
+    }
+
+    /// Stores where it stands and waits for it.
+    pub(crate) async fn store(&self, broker: &Broker) {
+        if let Some(positions) = self.take_dirty()
+            && let Err(error) = store::write_position(broker, self, &positions).await
+        {
+            self.inner.lock().is_dirty = true;
+            tracing::warn!(cursor = self.name, %error, "the position of a cursor could not be stored; messages may come again");
+        }
+    }
+}
+
+impl Inner {
+    fn links(&self) -> Vec<Arc<Link>> {
+        let link = |member: &Member| Arc::clone(&member.link);
+        self.members.iter().map(link).collect()
+    }
+}
+
+impl Membership {
+    pub(crate) fn cursor(&self) -> &Arc<Cursor> {
+        &self.cursor
+    }
+
+    /// At most `count_max` messages, from now on this member's.
+    pub(crate) fn take(&self, count_max: usize, visible: &Positions) -> Taken {
+        let mut inner = self.cursor.inner.lock();
+        if inner.has_ended {
+            return Taken::Wait;
+        }
+        inner.state.take(self.id, count_max, visible)
+    }
+
+    /// The member is done with a message.
+    pub(crate) fn done(&self, generation: u64, place: Place) {
+        let mut inner = self.cursor.inner.lock();
+        inner.is_dirty |= inner.state.done(self.id, generation, place);
+    }
+
+    /// The member cannot take a message now.
+    pub(crate) fn put_back(&self, given: &Given) {
+        self.cursor.inner.lock().state.put_back(self.id, given);
+    }
+
+    /// Begins to read for the cursor, after [`Taken::Read`].
+    pub(crate) fn reading(&self, places: Vec<Place>) -> Reading {
+        let generation = self.cursor.inner.lock().state.generation();
+        Reading {
+            cursor: Arc::clone(&self.cursor),
+            generation,
+            places,
+            found: Vec::new(),
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut inner = self.cursor.inner.lock();
+        inner.members.retain(|member| member.id != self.id);
+        inner.state.leave(self.id);
+        inner.is_dirty = true;
+        if inner.members.is_empty() {
+            inner.state.rest();
+            inner.group = None;
+        }
+        let links = inner.links();
+        drop(inner);
+        // What it had is theirs now.
+        links.iter().for_each(|link| link.nudge());
+    }
+}
+
+/// One reading for a cursor; whatever becomes of it, the cursor hears of it.
+pub(crate) struct Reading {
+    cursor: Arc<Cursor>,
+    generation: u64,
+    places: Vec<Place>,
+    found: Vec<Found>,
+}
+
+impl Reading {
+    /// Reads the log; blocks on the disk. False if the disk refused.
+    pub(crate) fn run(&mut self, broker: &Broker) -> bool {
+        let filters = self.cursor.inner.lock().state.subscriptions().automata();
+        for (shard, from) in std::mem::take(&mut self.places) {
+            let found = catch_up::read(&broker.reader, shard, from, &filters);
+            if found.failed {
+                self.found.clear();
+                return false;
+            }
+            broker.counters.deliveries_missing.add(found.missing);
+            self.found.push(found);
+        }
+        true
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let found = std::mem::take(&mut self.found);
+        let mut inner = self.cursor.inner.lock();
+        inner.state.found(found, self.generation);
+        let links = inner.links();
+        drop(inner);
+        links.iter().for_each(|link| link.nudge());
+    }
+}
