@@ -1,5 +1,6 @@
 //! Replays over MQTT, against the real broker.
 
+mod cursors;
 mod live;
 mod ranges;
 mod real_client;
