@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::cursors::Cursors;
 use crate::dispatch::{Dispatch, DispatchSetup, DispatchThread, OnFatal};
+use crate::ledger::{Ledger, LedgerEntry};
 use crate::link::{LinkLimits, Order};
 use crate::mailbox::Mailboxes;
 use crate::registry::Registry;
@@ -96,6 +97,7 @@ pub struct Broker {
     pub(crate) registry: Arc<Registry>,
     pub(crate) cursors: Cursors,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reads: Semaphore,
     /// Message Expiry Interval of messages whose publisher names none, seconds.
@@ -166,6 +168,11 @@ impl Broker {
         }
     }
 
+    /// What became of the messages of every shard so far.
+    pub fn ledger(&self) -> Vec<LedgerEntry> {
+        self.ledger.entries(&self.mailboxes)
+    }
+
     /// What has been counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -191,6 +198,7 @@ impl Assembled {
         } = setup;
         let shard_map = ShardMap::new(config.storage.shards);
         let counters = Arc::new(Counters::default());
+        let ledger = Arc::new(Ledger::new(config.storage.shards));
         let dispatch = Dispatch::new(config.storage.shards);
         let limits = BatchLimits {
             bytes_max: config.limits.mailbox_bytes_max.bytes() as usize,
@@ -222,6 +230,7 @@ impl Assembled {
                 hold_bytes_max: config.storage.tail_cache_size.bytes() as usize,
                 on_fatal,
                 counters: Arc::clone(&counters),
+                ledger: Arc::clone(&ledger),
             })
             .map_err(StartError::Thread)?;
         mailboxes.connect(Arc::clone(&log) as Arc<dyn ShardLog>);
@@ -242,6 +251,7 @@ impl Assembled {
             views,
             reader,
             counters,
+            ledger,
             clock,
             config,
         };

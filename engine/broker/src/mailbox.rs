@@ -18,6 +18,7 @@ use robustmq_log::{AppendError, BatchSource, ShardLog, TakenBatch};
 use robustmq_record::{Batch, BatchBuilder, BatchLimits, RecordInput, ShardId};
 use tokio::sync::{Notify, oneshot};
 
+use crate::dispatch::KIND_MESSAGE;
 use crate::link::{Link, Ticket};
 
 /// Who is told how an append ended.
@@ -44,12 +45,14 @@ pub(crate) struct Waiters {
     pub(crate) links: Vec<Arc<Link>>,
     /// In slot order.
     pub(crate) waiters: Vec<Waiter>,
+    /// Messages in the batch, waited for or not.
+    pub(crate) messages: u64,
 }
 
 /// How the log's outcome reaches the broker; implemented by dispatch.
 pub(crate) trait OutcomeSink: Send + Sync + 'static {
     /// The batch is durable, or could not be stored.
-    fn outcome(&self, result: Result<Arc<Batch>, AppendError>, waiters: Waiters);
+    fn outcome(&self, shard: ShardId, result: Result<Arc<Batch>, AppendError>, waiters: Waiters);
 }
 
 /// The mailbox is full; the caller has been noted and will be woken.
@@ -60,6 +63,16 @@ struct Open {
     builder: BatchBuilder,
     waiters: Waiters,
     blocked: Vec<Arc<Link>>,
+    /// Messages that were ever put in.
+    messages: u64,
+}
+
+impl Open {
+    fn count(&mut self, record: &RecordInput<'_>) {
+        let messages = u64::from(record.kind == KIND_MESSAGE);
+        self.messages += messages;
+        self.waiters.messages += messages;
+    }
 }
 
 struct Mailbox {
@@ -84,6 +97,7 @@ impl Mailboxes {
                 builder: BatchBuilder::new(limits),
                 waiters: Waiters::default(),
                 blocked: Vec::new(),
+                messages: 0,
             }),
             space: Notify::new(),
         };
@@ -130,6 +144,7 @@ impl Mailboxes {
                 let mut open = mailbox.open.lock();
                 let pushed = open.builder.try_push(record).is_ok();
                 if pushed && let Some(waiter) = waiter.take() {
+                    open.count(record);
                     open.waiters.waiters.push(waiter);
                 }
                 pushed
@@ -146,6 +161,11 @@ impl Mailboxes {
     /// Whether the log has room for messages.
     pub(crate) fn has_room(&self) -> bool {
         self.log.get().is_none_or(|log| log.has_room())
+    }
+
+    /// How many messages were ever put into the mailbox of a shard.
+    pub(crate) fn messages_taken(&self, shard: ShardId) -> u64 {
+        self.mailbox(shard).open.lock().messages
     }
 
     fn mailbox(&self, shard: ShardId) -> &Mailbox {
@@ -181,7 +201,7 @@ impl BatchSource for Mailboxes {
         let sink = Arc::clone(&self.sink);
         Some(TakenBatch {
             builder,
-            completion: Box::new(move |result| sink.outcome(result, waiters)),
+            completion: Box::new(move |result| sink.outcome(shard, result, waiters)),
         })
     }
 }
@@ -227,6 +247,7 @@ impl Appender<'_> {
             }
             return Err(MailboxFull);
         };
+        open.count(record);
         if let Some(ticket) = ticket {
             let link = open.waiters.link_index(self.link);
             open.waiters

@@ -63,8 +63,9 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// Becomes the owner of a session, taking it over from whoever has it.
-    pub(crate) async fn claim(self: &Arc<Self>, link: &Arc<Link>) -> Ownership {
+    /// Becomes the owner of a session, taking it over from whoever has it and is
+    /// told `reason`.
+    pub(crate) async fn claim(self: &Arc<Self>, link: &Arc<Link>, reason: ReasonCode) -> Ownership {
         let gate = Arc::new(Gate::default());
         let owner = Owner {
             link: Arc::clone(link),
@@ -85,9 +86,7 @@ impl Registry {
         match before {
             None => ownership,
             Some(before) => {
-                before
-                    .link
-                    .order(Order::Disconnect(ReasonCode::SessionTakenOver));
+                before.link.order(Order::Disconnect(reason));
                 let mut ownership = ownership;
                 ownership.after = Some(Arc::clone(&before.gate));
                 before.gate.wait().await;

@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use robustmq_log::{LogReader, ReadLimits, ShardLog};
-use robustmq_protocol::QoS;
-use robustmq_protocol::topic::CursorFilter;
 use robustmq_record::{Offset, ShardId};
 use robustmq_views::{SessionState, StateBody, ViewError, Views, Will};
 
@@ -129,18 +127,7 @@ pub(crate) fn filter_options(state: &SessionState) -> Vec<FilterOptions> {
         .subscriptions
         .values()
         // Replays and cursors read the log themselves.
-        .filter(|subscription| {
-            let filter = &subscription.filter;
-            !connection::is_replay(filter) && !CursorFilter::is_cursor(filter)
-        })
-        .map(|subscription| {
-            let options = SubscriptionOptions {
-                qos: QoS::try_from(subscription.qos).unwrap_or(QoS::AtMostOnce),
-                no_local: subscription.no_local,
-                retain_as_published: subscription.retain_as_published,
-                identifier: subscription.identifier,
-            };
-            (subscription.filter.clone(), options)
-        })
+        .filter(|subscription| connection::is_plain(&subscription.filter))
+        .map(|stored| (stored.filter.clone(), SubscriptionOptions::from(stored)))
         .collect()
 }

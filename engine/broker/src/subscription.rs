@@ -1,6 +1,7 @@
 //! What a subscription asks for, and how overlapping ones combine.
 
 use robustmq_protocol::QoS;
+use robustmq_views::SubscriptionState;
 use smallvec::SmallVec;
 
 /// Options of one subscription (section 3.8.3.1 of MQTT 5.0).
@@ -14,6 +15,17 @@ pub(crate) struct SubscriptionOptions {
     pub(crate) retain_as_published: bool,
     /// Subscription Identifier, 1 to 268 435 455.
     pub(crate) identifier: Option<u32>,
+}
+
+impl From<&SubscriptionState> for SubscriptionOptions {
+    fn from(stored: &SubscriptionState) -> Self {
+        Self {
+            qos: QoS::try_from(stored.qos).unwrap_or(QoS::AtMostOnce),
+            no_local: stored.no_local,
+            retain_as_published: stored.retain_as_published,
+            identifier: stored.identifier,
+        }
+    }
 }
 
 /// What one copy of a message is sent with.

@@ -57,6 +57,8 @@ pub mod kind {
     pub const INBOUND_RELEASED: u8 = 11;
     /// [`super::StateBody::ReplayAssigned`]
     pub const REPLAY_ASSIGNED: u8 = 12;
+    /// [`super::StateBody::SessionRewound`]
+    pub const SESSION_REWOUND: u8 = 13;
     /// [`super::StateBody::RetainedCarried`]
     pub const RETAINED_CARRIED: u8 = 32;
     /// [`super::StateBody::SessionCarried`]
@@ -131,6 +133,13 @@ pub enum StateBody {
         /// The messages, in the order of sending.
         entries: Vec<AssignedEntry>,
     },
+    /// The session is to go on from elsewhere: cursors take the place of those
+    /// before, QoS 2 deliveries may be made again, and of the in-flight window
+    /// only what the client has received already stays.
+    SessionRewound {
+        /// Per shard, the next offset to read.
+        cursors: Vec<(ShardId, Offset)>,
+    },
     /// The client has sent PUBREC; logged before PUBREL.
     OutboundReceived {
         /// The packet identifiers.
@@ -192,6 +201,7 @@ impl StateBody {
             Self::CursorStored { .. } => kind::CURSOR_STORED,
             Self::OutboundAssigned { .. } => kind::OUTBOUND_ASSIGNED,
             Self::ReplayAssigned { .. } => kind::REPLAY_ASSIGNED,
+            Self::SessionRewound { .. } => kind::SESSION_REWOUND,
             Self::OutboundReceived { .. } => kind::OUTBOUND_RECEIVED,
             Self::OutboundCompleted { .. } => kind::OUTBOUND_COMPLETED,
             Self::SessionClosed { .. } => kind::SESSION_CLOSED,
@@ -247,6 +257,7 @@ impl StateBody {
             Self::OutboundAssigned { entries } | Self::ReplayAssigned { entries } => {
                 delivery::write_assigned(out, entries);
             }
+            Self::SessionRewound { cursors } => write_places(out, cursors),
             Self::OutboundReceived { packet_ids } | Self::OutboundCompleted { packet_ids } => {
                 out.list(packet_ids, |out, packet_id| out.number(*packet_id));
             }
@@ -288,7 +299,7 @@ impl StateBody {
     pub fn decode_parts(kind: u8, client_id: &str, payload: &[u8]) -> Result<Self, StateError> {
         let known = matches!(
             kind,
-            kind::SESSION_OPENED..=kind::REPLAY_ASSIGNED
+            kind::SESSION_OPENED..=kind::SESSION_REWOUND
                 | kind::RETAINED_CARRIED..=kind::SESSION_ANNOUNCED
         );
         if !known {
@@ -336,6 +347,9 @@ impl StateBody {
             },
             kind::REPLAY_ASSIGNED => Self::ReplayAssigned {
                 entries: delivery::read_assigned(input)?,
+            },
+            kind::SESSION_REWOUND => Self::SessionRewound {
+                cursors: read_places(input)?,
             },
             kind::OUTBOUND_RECEIVED => Self::OutboundReceived {
                 packet_ids: packet_ids(input)?,

@@ -114,7 +114,7 @@ pub struct RetentionReport {
     pub segments: u64,
     /// Segments rewritten with only what is live.
     pub segments_compacted: u64,
-    /// Records removed.
+    /// Messages removed.
     pub records: u64,
     /// Bytes given back.
     pub bytes: u64,

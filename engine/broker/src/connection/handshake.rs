@@ -174,7 +174,8 @@ pub(super) async fn open(
         .then(|| format!("auto-{epoch:016x}"));
     let client_id = assigned.as_deref().unwrap_or(&connect.client_id);
     let link = Arc::new(Link::new(client_id, broker.limits.link));
-    let ownership = broker.registry.claim(&link).await;
+    let reason = ReasonCode::SessionTakenOver;
+    let ownership = broker.registry.claim(&link, reason).await;
     let (tenure, before) = begin(broker, &connect, &accepted, client_id, epoch).await?;
     let version = connect.version;
     let mut session = session(broker, connect, &accepted, tenure, link, ownership);

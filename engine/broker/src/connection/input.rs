@@ -154,7 +154,7 @@ impl Session {
             }
             Ok(PublishDecision::Duplicate) => return Step::Next,
             Ok(PublishDecision::Refused(_)) => {
-                self.broker.counters.publishes_rejected.add(1);
+                self.count_refusal(publish.topic);
                 return Step::Next;
             }
             Ok(PublishDecision::Append {
@@ -193,8 +193,14 @@ impl Session {
         }
     }
 
-    fn reject(&mut self, topic: &str, ticket: Option<u64>, reason: ReasonCode) {
+    fn count_refusal(&self, topic: &str) {
+        let shard = self.broker.shard_map.topic(DEFAULT_NAMESPACE, topic);
+        self.broker.ledger.refused(shard);
         self.broker.counters.publishes_rejected.add(1);
+    }
+
+    fn reject(&mut self, topic: &str, ticket: Option<u64>, reason: ReasonCode) {
+        self.count_refusal(topic);
         tracing::info!(
             client_id = self.client_id(),
             topic,

@@ -33,7 +33,7 @@ use robustmq_protocol::session::keepalive::Timeout;
 use robustmq_protocol::{ProtocolVersion, ReasonCode};
 use tokio::time::{Instant, Sleep};
 
-pub(crate) use replay::is_replay;
+pub(crate) use replay::{is_plain, spelled_name};
 
 use crate::broker::Broker;
 use handshake::{ConnectOwned, Refused};

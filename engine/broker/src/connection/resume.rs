@@ -77,12 +77,7 @@ struct Restored {
 fn restore_subscriptions(session: &mut Session, state: &SessionState) -> Restored {
     let mut restored = Restored::default();
     for stored in state.subscriptions.values() {
-        let options = SubscriptionOptions {
-            qos: QoS::try_from(stored.qos).unwrap_or(QoS::AtMostOnce),
-            no_local: stored.no_local,
-            retain_as_published: stored.retain_as_published,
-            identifier: stored.identifier,
-        };
+        let options = SubscriptionOptions::from(stored);
         if let Some(asked) = replay::spelled(&stored.filter, options) {
             let starts = stored.starts.iter().copied().collect();
             restored.replays.push((asked, starts));

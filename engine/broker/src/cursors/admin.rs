@@ -154,7 +154,7 @@ pub(crate) async fn aim(
     }
 }
 
-fn find(broker: &Broker, name: &str) -> Result<Arc<Cursor>, HistoryError> {
+pub(crate) fn find(broker: &Broker, name: &str) -> Result<Arc<Cursor>, HistoryError> {
     let missing = || HistoryError::NotFound(format!("there is no cursor `{name}`"));
     broker.cursors.get(name).ok_or_else(missing)
 }
@@ -223,7 +223,7 @@ pub async fn seek(
     let between = places::between(broker, &subscriptions, &from, &to, u64::MAX).await?;
     if !dry_run {
         cursor.seek(&to);
-        super::store::write_position(broker, &cursor, &to)
+        super::store::write_seek(broker, &cursor, &to)
             .await
             .map_err(|error| HistoryError::failed(&error))?;
         tracing::info!(cursor = name, ?target, "a cursor was moved");

@@ -34,7 +34,21 @@ pub(crate) struct Cursor {
     filter: String,
     /// As the log knows it.
     epoch: u64,
+    made_ms: u64,
     inner: Mutex<Inner>,
+}
+
+/// What has become of a message, for a cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It was passed for good.
+    Behind,
+    /// It was acknowledged; others before it were not.
+    Done,
+    /// It is with the member of this client identifier.
+    Out(String),
+    /// It was not given to anybody yet, or came back.
+    Ahead,
 }
 
 /// Somebody's use of a cursor; given up when dropped.
@@ -44,11 +58,17 @@ pub(crate) struct Membership {
 }
 
 impl Cursor {
-    pub(super) fn new(name: &str, filter: &str, epoch: u64, from: &Positions) -> Self {
+    pub(super) fn new(
+        name: &str,
+        filter: &str,
+        (epoch, made_ms): (u64, u64),
+        from: &Positions,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             filter: filter.to_owned(),
             epoch,
+            made_ms,
             inner: Mutex::new(Inner {
                 state: CursorState::new(everything(filter), from),
                 members: Vec::new(),
@@ -114,9 +134,33 @@ impl Cursor {
         )
     }
 
-    /// Whether a message is with a member, not acknowledged.
-    pub(crate) fn is_out(&self, place: Place) -> bool {
-        self.inner.lock().state.is_out(place)
+    /// When it was made, milliseconds since the Unix epoch.
+    pub(crate) fn made_ms(&self) -> u64 {
+        self.made_ms
+    }
+
+    /// How many use it.
+    pub(crate) fn member_count(&self) -> usize {
+        self.inner.lock().members.len()
+    }
+
+    /// What has become of a message that its filter matches.
+    pub(crate) fn standing(&self, place: Place) -> Standing {
+        let inner = self.inner.lock();
+        if let Some(id) = inner.state.holder(place) {
+            let mut members = inner.members.iter();
+            let member = members.find(|member| member.id == id);
+            let name = member.map(|member| member.link.client_id().to_owned());
+            return Standing::Out(name.unwrap_or_default());
+        }
+        let (shard, offset) = place;
+        if inner.state.is_ahead(place) {
+            Standing::Ahead
+        } else if offset < inner.state.positions().get(shard) {
+            Standing::Behind
+        } else {
+            Standing::Done
+        }
     }
 
     /// Goes on from elsewhere.

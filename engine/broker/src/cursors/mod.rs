@@ -7,7 +7,7 @@
 //!
 //! **Not here**: MQTT (`connection::cursors`), HTTP.
 
-mod admin;
+pub(crate) mod admin;
 mod cursor;
 mod state;
 mod store;
@@ -21,9 +21,10 @@ use robustmq_protocol::topic::{CursorFilter, ReplayPosition};
 use robustmq_views::SessionState;
 
 pub use admin::{CursorInfo, Moved, ShardPosition, Target, delete, list, seek, show};
+pub(crate) use cursor::Standing;
 pub(crate) use cursor::{Cursor, Membership, Reading};
 pub(crate) use state::{Given, Taken};
-pub(crate) use store::cursor_name;
+pub(crate) use store::{client_id, cursor_name};
 
 use crate::broker::Broker;
 use crate::history::{HistoryError, places};

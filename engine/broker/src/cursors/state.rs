@@ -91,9 +91,25 @@ impl CursorState {
         self.out.len()
     }
 
-    /// Whether a message is with a member.
-    pub(crate) fn is_out(&self, place: Place) -> bool {
-        self.out.contains_key(&place)
+    /// The member that has a message.
+    pub(crate) fn holder(&self, place: Place) -> Option<MemberId> {
+        self.out.get(&place).map(|out| out.member)
+    }
+
+    /// Whether a message is still to be given to somebody.
+    pub(crate) fn is_ahead(&self, place: Place) -> bool {
+        self.returned.contains_key(&place) || place.1 >= self.next().get(place.0)
+    }
+
+    /// Where it reads on.
+    fn next(&self) -> Positions {
+        let mut positions = self.reading.positions();
+        if let Some(delivery) = &self.current
+            && let Some(next) = delivery.next_offset()
+        {
+            positions.lower(delivery.batch.shard(), next);
+        }
+        positions
     }
 
     /// Gives a member at most `count_max` messages: first those that came back.
@@ -216,14 +232,9 @@ impl CursorState {
 
     /// Where it stands: all before has been acknowledged or did not match.
     pub(crate) fn positions(&self) -> Positions {
-        let mut positions = self.reading.positions();
-        let current = self.current.as_ref().and_then(|delivery| {
-            let next = delivery.next_offset()?;
-            Some((delivery.batch.shard(), next))
-        });
-        let open = self.out.keys().chain(self.returned.keys()).copied();
-        for (shard, offset) in open.chain(current) {
-            positions.lower(shard, offset);
+        let mut positions = self.next();
+        for (shard, offset) in self.out.keys().chain(self.returned.keys()) {
+            positions.lower(*shard, *offset);
         }
         positions
     }

@@ -26,7 +26,7 @@ pub(crate) fn cursor_name(client_id: &str) -> Option<&str> {
     client_id.strip_prefix(CLIENT_PREFIX)
 }
 
-fn client_id(name: &str) -> String {
+pub(crate) fn client_id(name: &str) -> String {
     format!("{CLIENT_PREFIX}{name}")
 }
 
@@ -39,7 +39,12 @@ pub(super) fn read(broker: &Broker, state: &SessionState) -> Option<Cursor> {
     let place = |shard| state.cursors.get(&shard).copied().unwrap_or(UNREACHED);
     let from = broker.shard_map.shards();
     let from: Positions = from.map(|shard| (shard, place(shard))).collect();
-    Some(Cursor::new(name, filter.as_str(), state.epoch, &from))
+    Some(Cursor::new(
+        name,
+        filter.as_str(),
+        (state.epoch, state.opened_at_ms),
+        &from,
+    ))
 }
 
 /// Makes a cursor known to the log.
@@ -50,8 +55,8 @@ pub(super) async fn create(
     from: Positions,
 ) -> Result<Cursor, HistoryError> {
     let failed = |error: AppendError| HistoryError::failed(&error);
-    let cursor = Cursor::new(name, filter, broker.next_epoch(), &from);
     let at_ms = broker.clock.wall_ms();
+    let cursor = Cursor::new(name, filter, (broker.next_epoch(), at_ms), &from);
     let subscription = SubscriptionState {
         filter: format!("{CLIENT_PREFIX}{name}/{filter}"),
         qos: 1,
@@ -113,6 +118,19 @@ pub(super) async fn write_position(
     at: &Positions,
 ) -> Result<(), AppendError> {
     let body = position(cursor, at);
+    broker.append_state(&client_id(cursor.name()), &body).await
+}
+
+/// Stores a position that the cursor was moved to.
+pub(super) async fn write_seek(
+    broker: &Broker,
+    cursor: &Cursor,
+    to: &Positions,
+) -> Result<(), AppendError> {
+    let reached = |(_, offset): &(ShardId, Offset)| *offset != UNREACHED;
+    let body = StateBody::SessionRewound {
+        cursors: to.iter().filter(reached).collect(),
+    };
     broker.append_state(&client_id(cursor.name()), &body).await
 }
 

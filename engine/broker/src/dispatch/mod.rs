@@ -26,7 +26,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use robustmq_log::{AppendError, CommitSink, FatalLogError};
-use robustmq_record::{Batch, Offset};
+use robustmq_record::{Batch, Offset, ShardId};
 use robustmq_views::{KvError, ViewError, Views};
 use tokio::sync::oneshot;
 
@@ -37,6 +37,7 @@ pub(crate) use interest::SubscriberId;
 pub(crate) use progress::Progress;
 
 use crate::counters::Counters;
+use crate::ledger::Ledger;
 use crate::link::Link;
 use crate::mailbox::{OutcomeSink, Waiters};
 use crate::positions::Positions;
@@ -65,6 +66,7 @@ pub(crate) struct DispatchSetup {
     pub(crate) on_fatal: OnFatal,
     /// Where to count.
     pub(crate) counters: Arc<Counters>,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 /// The way to the dispatch thread; cheap to clone.
@@ -115,6 +117,7 @@ impl Dispatch {
             views: setup.views,
             on_fatal: setup.on_fatal,
             counters: setup.counters,
+            ledger: setup.ledger,
             progress: Arc::clone(&self.progress),
         };
         let queue = Arc::clone(&self.queue);
@@ -242,8 +245,8 @@ impl CommitSink for Dispatch {
 }
 
 impl OutcomeSink for Dispatch {
-    fn outcome(&self, result: Result<Arc<Batch>, AppendError>, waiters: Waiters) {
-        self.queue.push(Input::Ended(result, waiters));
+    fn outcome(&self, shard: ShardId, result: Result<Arc<Batch>, AppendError>, waiters: Waiters) {
+        self.queue.push(Input::Ended(shard, result, waiters));
     }
 }
 
@@ -254,6 +257,7 @@ struct Worker {
     views: Arc<Views>,
     on_fatal: OnFatal,
     counters: Arc<Counters>,
+    ledger: Arc<Ledger>,
     progress: Arc<Progress>,
 }
 
@@ -265,7 +269,10 @@ impl Worker {
             for input in inputs.drain(..) {
                 match input {
                     Input::Committed(batch) => self.handle_committed(&batch, queue),
-                    Input::Ended(result, waiters) => {
+                    Input::Ended(shard, result, waiters) => {
+                        if result.is_err() {
+                            self.ledger.failed(shard, waiters.messages);
+                        }
                         acknowledge::acknowledge(&result, &self.fan_out, waiters);
                     }
                     Input::Command(command) => self.handle_command(command),
@@ -310,6 +317,7 @@ impl Worker {
             (self.on_fatal)(format!("the views could not be updated: {error}"));
             return;
         }
+        self.ledger.committed(batch);
         self.fan_out
             .dispatch(batch, &mut self.interest, &self.dispatched, &self.counters);
         self.dispatched.set(shard, next);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 use robustmq_log::{AppendError, FatalLogError};
-use robustmq_record::Batch;
+use robustmq_record::{Batch, ShardId};
 
 use super::command::Command;
 use crate::mailbox::Waiters;
@@ -21,7 +21,7 @@ pub(super) enum Input {
     /// A batch is committed.
     Committed(Arc<Batch>),
     /// The appends of the batch committed before this have ended.
-    Ended(Result<Arc<Batch>, AppendError>, Waiters),
+    Ended(ShardId, Result<Arc<Batch>, AppendError>, Waiters),
     /// A connection wants something.
     Command(Command),
     /// The log has failed for good.

@@ -233,6 +233,13 @@ impl SessionWork {
                 raise_assigned_end(&mut self.delivery, &entries);
             }
             StateBody::ReplayAssigned { entries } => assign(&mut self.delivery, &entries),
+            StateBody::SessionRewound { cursors } => {
+                self.delivery.cursors = cursors.into_iter().collect();
+                self.delivery.assigned_end.clear();
+                self.delivery
+                    .inflight
+                    .retain(|entry| entry.state == InflightStage::Received);
+            }
             StateBody::OutboundReceived { packet_ids } => {
                 for entry in qos2_entries(&mut self.delivery.inflight) {
                     if packet_ids.contains(&entry.packet_id) {

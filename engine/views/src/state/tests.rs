@@ -153,6 +153,7 @@ fn body() -> impl Strategy<Value = StateBody> {
         1 => cursor,
         1 => vec(entry(), 0..4).prop_map(|entries| StateBody::OutboundAssigned { entries }),
         1 => vec(entry(), 0..4).prop_map(|entries| StateBody::ReplayAssigned { entries }),
+        1 => vec(place(), 0..4).prop_map(|cursors| StateBody::SessionRewound { cursors }),
         1 => vec(any::<u16>(), 0..4)
             .prop_map(|packet_ids| StateBody::OutboundReceived { packet_ids }),
         1 => vec(any::<u16>(), 0..4)

@@ -381,15 +381,18 @@ impl Sampler {
 
     fn delivery(&mut self, client: u64) -> StateBody {
         let packet_ids = vec![self.packet_id()];
-        match self.chance.below(4) {
-            0 => {
+        match self.chance.below(9) {
+            0 | 4 => {
                 let (shard, offset) = self.place();
                 StateBody::OutboundAssigned {
                     entries: vec![(self.packet_id(), shard, offset)],
                 }
             }
-            1 => StateBody::OutboundReceived { packet_ids },
-            2 => StateBody::OutboundCompleted { packet_ids },
+            1 | 5 => StateBody::OutboundReceived { packet_ids },
+            2 | 6 => StateBody::OutboundCompleted { packet_ids },
+            3 => StateBody::SessionRewound {
+                cursors: vec![self.place()],
+            },
             _ => StateBody::CursorStored {
                 epoch: self.epoch(client),
                 cursors: vec![self.place()],

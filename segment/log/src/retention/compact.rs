@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use robustmq_record::{
-    BatchEntry, BodyEncoder, Control, FrameFields, FrameStamp, HEADER_LEN, IndexBuilder,
+    Batch, BatchEntry, BodyEncoder, Control, FrameFields, FrameStamp, HEADER_LEN, IndexBuilder,
     IndexedSegment, KIND_MESSAGE, Lsn, SegmentEnd, SegmentIndex, ShardId, encode_frame,
     parse_header, read_batch,
 };
@@ -196,10 +196,11 @@ impl Retirement<'_> {
             .topics()
             .map(|(_, _, topic)| !topic.is_empty() && live[self.policies.number(topic)])
             .collect();
+        let messages = messages_of(&batch);
         let kept = batch
             .retain(|record| record.kind() == KIND_MESSAGE && topics[record.topic_id() as usize]);
         let Some(kept) = kept else {
-            return Ok(batch.count() as u64);
+            return Ok(messages);
         };
         let fields = FrameFields {
             leader: header.fields.leader,
@@ -213,6 +214,11 @@ impl Retirement<'_> {
         let header = encode_frame(&fields, body, id, &mut output.buffer);
         output.frames += 1;
         output.index.add_batch(position, header.frame_len(), &kept);
-        Ok((batch.count() - kept.count()) as u64)
+        Ok(messages - messages_of(&kept))
     }
+}
+
+fn messages_of(batch: &Batch) -> u64 {
+    let kinds = batch.records().map(|record| record.kind());
+    kinds.filter(|kind| *kind == KIND_MESSAGE).count() as u64
 }

@@ -28,8 +28,8 @@ use crate::subscription::{Effective, SubscriptionOptions, TargetOptions};
 use crate::subscriptions::{Subscription, Subscriptions};
 
 pub(super) use pace::Rate;
-pub(crate) use request::is_replay;
 pub(super) use request::{Asked, Wishes, spelled};
+pub(crate) use request::{is_plain, spelled_name};
 
 use pace::Pace;
 

@@ -2,7 +2,9 @@
 //! properties.
 
 use robustmq_protocol::codec::UserProperties;
-use robustmq_protocol::topic::{REPLAY_PREFIX, ReplayError, ReplayFilter, ReplayRange};
+use robustmq_protocol::topic::{
+    CursorFilter, REPLAY_PREFIX, ReplayError, ReplayFilter, ReplayRange,
+};
 
 use super::Rate;
 use crate::subscription::SubscriptionOptions;
@@ -154,8 +156,21 @@ impl Wishes {
     }
 }
 
+/// Whether a stored filter is that of a plain subscription, and no reader of
+/// its own.
+pub(crate) fn is_plain(stored: &str) -> bool {
+    !is_replay(stored) && !CursorFilter::is_cursor(stored)
+}
+
+/// A stored filter as its client spelled it.
+pub(crate) fn spelled_name(stored: &str) -> String {
+    let by_properties = stored.strip_prefix(BY_PROPERTIES_PREFIX);
+    let filter = by_properties.and_then(|rest| rest.split_once('/'));
+    filter.map_or(stored, |(_, filter)| filter).to_owned()
+}
+
 /// Whether a stored filter stands for a replay.
-pub(crate) fn is_replay(stored: &str) -> bool {
+fn is_replay(stored: &str) -> bool {
     stored.starts_with(BY_PROPERTIES_PREFIX) || ReplayFilter::is_replay(stored)
 }
 

@@ -359,3 +359,25 @@ fn sessions_are_visited_in_order_until_told_to_stop() {
     visited.expect("memory can be read");
     assert_eq!(seen, ["", "a", "a/b", "b"]);
 }
+
+#[test]
+fn a_rewound_session_goes_on_from_there_with_what_is_half_done() {
+    let mut bench = Bench::new();
+    bench.log(&opened(1, false));
+    bench.log(&subscribed(&["a"]));
+    bench.log(&StateBody::OutboundAssigned {
+        entries: vec![(1, SHARD, Offset(10)), (2, SHARD, Offset(11))],
+    });
+    bench.log(&StateBody::OutboundReceived {
+        packet_ids: vec![2],
+    });
+    bench.log(&StateBody::SessionRewound {
+        cursors: vec![(SHARD, Offset(5))],
+    });
+    let state = bench.state();
+    assert_eq!(state.cursors, [(SHARD, Offset(5))].into());
+    assert!(state.assigned_end.is_empty(), "they may be sent again");
+    let left: Vec<u16> = state.inflight.iter().map(|entry| entry.packet_id).collect();
+    assert_eq!(left, [2], "PUBREL is still to come");
+    assert_eq!(filters(&state), ["a"]);
+}
