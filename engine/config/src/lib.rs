@@ -9,6 +9,7 @@
 //!
 //! **Not here**: changing values at run time.
 
+mod api;
 mod error;
 mod file;
 mod literal;
@@ -19,6 +20,7 @@ mod schema;
 mod sections;
 mod setting;
 mod suggest;
+mod tables;
 mod validate;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use api::{Api, ApiKey, LOCAL_KEY, Role};
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use literal::{ByteSize, LiteralError, TimeSpan};
 pub use load::{ENVIRONMENT_PREFIX, LoadOptions};
@@ -33,8 +36,8 @@ pub use policy::{Retain, Retention, StoragePolicy};
 pub use reference::{SectionDoc, reference_markdown, sample_toml, sections};
 pub use schema::KeyDoc;
 pub use sections::{
-    Anonymous, Auth, Compression, Durability, Engine, Limits, Log, LogFormat, LogLevel, Mqtt, Node,
-    Storage, TcpListener,
+    Anonymous, Auth, Compression, Durability, Engine, HttpListener, Limits, Log, LogFormat,
+    LogLevel, Mqtt, Node, Storage, TcpListener,
 };
 
 /// Name of the listener that exists when no source configures any.
@@ -49,6 +52,8 @@ pub struct Config {
     pub listeners: Listeners,
     /// `[auth]`
     pub auth: Auth,
+    /// `[api]`
+    pub api: Api,
     /// `[mqtt]`
     pub mqtt: Mqtt,
     /// `[limits]`
@@ -64,14 +69,17 @@ pub struct Config {
 pub struct Listeners {
     /// `[listeners.tcp.<name>]`
     pub tcp: BTreeMap<String, TcpListener>,
+    /// `[listeners.http.<name>]`
+    pub http: BTreeMap<String, HttpListener>,
 }
 
 impl Default for Config {
     /// What a broker without any source runs on; passes every check.
     fn default() -> Self {
         let tcp = BTreeMap::from([(DEFAULT_LISTENER.to_owned(), TcpListener::default())]);
+        let http = BTreeMap::from([(DEFAULT_LISTENER.to_owned(), HttpListener::default())]);
         Config {
-            listeners: Listeners { tcp },
+            listeners: Listeners { tcp, http },
             ..Config::without_listeners()
         }
     }
@@ -84,8 +92,10 @@ impl Config {
             node: Node::default(),
             listeners: Listeners {
                 tcp: BTreeMap::new(),
+                http: BTreeMap::new(),
             },
             auth: Auth::default(),
+            api: Api::default(),
             mqtt: Mqtt::default(),
             limits: Limits::default(),
             storage: Storage::default(),

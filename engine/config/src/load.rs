@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{ConfigError, ConfigErrors, Origin};
 use crate::file;
 use crate::schema::Section;
-use crate::sections::TcpListener;
+use crate::sections::{HttpListener, TcpListener};
 use crate::setting::{Fault, FaultKind, Literal, LiteralValue};
 use crate::{Config, DEFAULT_LISTENER, reference, suggest, validate};
 
@@ -79,6 +79,12 @@ pub(crate) fn load(options: LoadOptions) -> Result<Config, ConfigErrors> {
             .listeners
             .tcp
             .insert(DEFAULT_LISTENER.to_owned(), TcpListener::default());
+    }
+    if config.listeners.http.is_empty() {
+        config
+            .listeners
+            .http
+            .insert(DEFAULT_LISTENER.to_owned(), HttpListener::default());
     }
     validate::check(&config, &origins, &mut errors);
     if errors.is_empty() {
@@ -240,29 +246,40 @@ impl Config {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match path.as_slice() {
             ["listeners", "tcp", name] if is_empty_table(literal) => {
-                self.listener(name, literal).map(|_| ())
+                named(&mut self.listeners.tcp, name, literal).map(|_| ())
             }
-            ["listeners", "tcp", name, key] => self.listener(name, literal)?.set(key, literal),
-            ["listeners"] | ["listeners", "tcp"] if is_empty_table(literal) => Ok(()),
+            ["listeners", "http", name] if is_empty_table(literal) => {
+                named(&mut self.listeners.http, name, literal).map(|_| ())
+            }
+            ["listeners", "tcp", name, key] => {
+                named(&mut self.listeners.tcp, name, literal)?.set(key, literal)
+            }
+            ["listeners", "http", name, key] => {
+                named(&mut self.listeners.http, name, literal)?.set(key, literal)
+            }
+            ["listeners"] | ["listeners", "tcp" | "http"] if is_empty_table(literal) => Ok(()),
             [section] => set_in(self, section, None, literal),
             [section, key] => set_in(self, section, Some(key), literal),
             _ => Err(unknown_path(literal)),
         }
     }
+}
 
-    /// The listener of that name, made with defaults if this is its first key.
-    fn listener(&mut self, name: &str, literal: &Literal) -> Result<&mut TcpListener, Vec<Fault>> {
-        let allowed =
-            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) {
-            return Err(crate::setting::invalid(
-                literal,
-                format!("`{name}` is not a name of a listener"),
-                "use up to 64 lower-case letters, digits, `-` and `_`",
-            ));
-        }
-        Ok(self.listeners.tcp.entry(name.to_owned()).or_default())
+/// The listener of that name, made with defaults if this is its first key.
+fn named<'a, L: Default>(
+    listeners: &'a mut BTreeMap<String, L>,
+    name: &str,
+    literal: &Literal,
+) -> Result<&'a mut L, Vec<Fault>> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) {
+        return Err(crate::setting::invalid(
+            literal,
+            format!("`{name}` is not a name of a listener"),
+            "use up to 64 lower-case letters, digits, `-` and `_`",
+        ));
     }
+    Ok(listeners.entry(name.to_owned()).or_default())
 }
 
 fn set_in(
@@ -273,6 +290,7 @@ fn set_in(
 ) -> Result<(), Vec<Fault>> {
     match section {
         "node" => set_key(&mut config.node, section, key, literal),
+        "api" => set_key(&mut config.api, section, key, literal),
         "auth" => set_key(&mut config.auth, section, key, literal),
         "mqtt" => set_key(&mut config.mqtt, section, key, literal),
         "limits" => set_key(&mut config.limits, section, key, literal),

@@ -1,12 +1,10 @@
 //! Retention per topic filter: `[[storage.policy]]`.
 
-use std::fmt;
-
-use crate::file;
 use crate::literal::{ByteSize, TimeSpan};
-use crate::schema::{Section, section};
+use crate::schema::section;
 use crate::sections::Storage;
-use crate::setting::{Fault, FaultKind, Literal, LiteralValue, Setting, invalid, quoted};
+use crate::setting::{Fault, Literal, Setting, invalid, quoted};
+use crate::tables::ListedSection;
 
 /// A bound of a policy that may be left to the defaults of `[storage]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,111 +110,19 @@ impl Storage {
     }
 }
 
-/// Never shown as a range: a list has no order.
-#[derive(Debug, PartialEq, PartialOrd)]
-pub(crate) enum NoRange {}
+impl ListedSection for StoragePolicy {
+    const PATH: &'static str = "storage.policy";
+    const EXAMPLE: &'static str = "{ filter = \"a/#\", retention_time = \"1d\" }";
+    const REQUIRED: &'static [(&'static str, &'static str)] = &[(
+        "filter",
+        "say which topics the policy is for: filter = \"sensors/#\"",
+    )];
 
-impl fmt::Display for NoRange {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {}
-    }
-}
-
-impl Setting for Vec<StoragePolicy> {
-    type Scalar = NoRange;
-
-    fn accepts(_: Option<&str>) -> String {
-        "`[[storage.policy]]` tables".to_owned()
-    }
-
-    fn read(literal: &Literal, _: Option<&str>) -> Result<Self, Vec<Fault>> {
-        match &literal.value {
-            LiteralValue::List(tables) => read_tables(tables),
-            // From the environment or the command line the list is written as TOML.
-            LiteralValue::Untyped(text) => match file::parse_value(text).map(|parsed| parsed.value)
-            {
-                Some(LiteralValue::List(tables)) => read_tables(&tables),
-                _ => Err(invalid(
-                    literal,
-                    "not a list of tables",
-                    "write it as TOML: [{ filter = \"a/#\", retention_time = \"1d\" }]",
-                )),
-            },
-            _ => Err(invalid(
-                literal,
-                "not a list of tables",
-                "write [[storage.policy]] tables",
-            )),
-        }
-    }
-
-    fn show(&self, _: Option<&str>) -> String {
-        // Only the default is ever shown, and that is empty.
-        "[]".to_owned()
-    }
-
-    fn scalar(&self) -> Option<&NoRange> {
-        None
-    }
-}
-
-fn read_tables(tables: &[Literal]) -> Result<Vec<StoragePolicy>, Vec<Fault>> {
-    let mut policies = Vec::with_capacity(tables.len());
-    let mut faults = Vec::new();
-    for (index, table) in tables.iter().enumerate() {
-        match read_policy(table) {
-            Ok(policy) => policies.push(policy),
-            Err(found) => faults.extend(found.into_iter().map(|mut fault| {
-                fault.at.insert_str(0, &format!("[{index}]"));
-                fault.line = fault.line.or(table.line);
-                fault
-            })),
-        }
-    }
-    if faults.is_empty() {
-        Ok(policies)
-    } else {
-        Err(faults)
-    }
-}
-
-fn read_policy(table: &Literal) -> Result<StoragePolicy, Vec<Fault>> {
-    let LiteralValue::Table(entries) = &table.value else {
-        return Err(invalid(
-            table,
-            "not a table",
-            "write { filter = \"a/#\", retention_time = \"1d\" }",
-        ));
-    };
-    let mut policy = StoragePolicy::default();
-    let mut faults = Vec::new();
-    for (key, literal) in entries {
-        let read = policy.set(key, literal).and_then(|()| match key.as_str() {
-            "filter" => check_filter(&policy.filter, literal),
+    fn check(&self, key: &str, literal: &Literal) -> Result<(), Vec<Fault>> {
+        match key {
+            "filter" => check_filter(&self.filter, literal),
             _ => Ok(()),
-        });
-        if let Err(found) = read {
-            faults.extend(found.into_iter().map(|mut fault| {
-                fault.at.insert_str(0, &format!(".{key}"));
-                fault
-            }));
         }
-    }
-    if !entries.iter().any(|(key, _)| key == "filter") {
-        faults.push(Fault {
-            at: ".filter".to_owned(),
-            line: table.line,
-            value: None,
-            kind: FaultKind::Invalid {
-                problem: "missing".to_owned(),
-                remedy: "say which topics the policy is for: filter = \"sensors/#\"".to_owned(),
-            },
-        });
-    }
-    if faults.is_empty() {
-        Ok(policy)
-    } else {
-        Err(faults)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The reference page and the sample file, both written from the declarations.
 
+use crate::api::{Api, ApiKey};
 use crate::policy::StoragePolicy;
 use crate::schema::{KeyDoc, Section};
-use crate::sections::{Auth, Limits, Log, Mqtt, Node, Storage, TcpListener};
+use crate::sections::{Auth, HttpListener, Limits, Log, Mqtt, Node, Storage, TcpListener};
+use crate::tables::ListedSection;
 
 /// One section as documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub struct SectionDoc {
     pub path: &'static str,
     /// True when it is a list of tables (`[[…]]`).
     pub is_list: bool,
+    /// Keys without which a table of a list is refused.
+    pub required: Vec<&'static str>,
     /// What it is about, one string per line.
     pub text: &'static [&'static str],
     /// Its keys.
@@ -22,22 +26,31 @@ pub fn sections() -> Vec<SectionDoc> {
     vec![
         section::<Node>("node"),
         section::<TcpListener>("listeners.tcp.<name>"),
+        section::<HttpListener>("listeners.http.<name>"),
         section::<Auth>("auth"),
+        section::<Api>("api"),
+        listed::<ApiKey>(),
         section::<Mqtt>("mqtt"),
         section::<Limits>("limits"),
         section::<Storage>("storage"),
-        SectionDoc {
-            is_list: true,
-            ..section::<StoragePolicy>("storage.policy")
-        },
+        listed::<StoragePolicy>(),
         section::<Log>("log"),
     ]
+}
+
+fn listed<S: ListedSection>() -> SectionDoc {
+    SectionDoc {
+        is_list: true,
+        required: S::REQUIRED.iter().map(|(key, _)| *key).collect(),
+        ..section::<S>(S::PATH)
+    }
 }
 
 fn section<S: Section>(path: &'static str) -> SectionDoc {
     SectionDoc {
         path,
         is_list: false,
+        required: Vec::new(),
         text: S::TEXT,
         keys: S::keys(),
     }
@@ -51,7 +64,7 @@ pub fn reference_markdown() -> String {
         out.push_str(&format!("\n## `{header}`\n\n{}\n\n", joined(section.text)));
         out.push_str("| key | default | values | meaning |\n| --- | --- | --- | --- |\n");
         for key in &section.keys {
-            let default = if key.name == "filter" {
+            let default = if section.required.contains(&key.name) {
                 "required".to_owned()
             } else {
                 format!("`{}`", key.default)
@@ -101,13 +114,17 @@ pub fn sample_toml() -> String {
         let mark = if section.is_list { "#" } else { "" };
         out.push_str(&format!("{mark}{}\n", header(&section, &path)));
         for key in &section.keys {
-            if section.path == "storage" && key.name == "policy" {
+            if matches!(
+                (section.path, key.name),
+                ("storage", "policy") | ("api", "key")
+            ) {
                 continue;
             }
-            let default = if key.name == "filter" {
-                "\"sensors/#\""
-            } else {
-                &key.default
+            let default = match key.name {
+                "filter" => "\"sensors/#\"",
+                "secret_hash" => "\"$argon2id$…\"",
+                "name" if section.is_list => "\"grafana\"",
+                _ => &key.default,
             };
             out.push('\n');
             for line in key.text {

@@ -38,6 +38,19 @@ section! {
     }
 }
 
+section! {
+    /// A listener of the HTTP interface (REST). Every request needs a key, so it may be bound to any
+    /// address. Without any, one named `default` listens on 127.0.0.1:18083.
+    pub struct HttpListener {
+        /// Address and port to listen on.
+        bind: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 18083);
+        /// False keeps the listener closed.
+        enabled: bool = true;
+        /// Most connections of this listener; further ones wait to be accepted.
+        max_connections: u32 = 512, range 1..=100_000;
+    }
+}
+
 choice! {
     /// From where clients without credentials may connect.
     pub enum Anonymous {

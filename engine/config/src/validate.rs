@@ -1,6 +1,6 @@
 //! Checks over several keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::Config;
@@ -22,6 +22,7 @@ pub(crate) fn check(config: &Config, origins: &Origins, errors: &mut Vec<ConfigE
         });
     };
     check_listeners(config, &mut report);
+    check_keys(config, &mut report);
     check_mqtt(config, &mut report);
     check_storage(config, &mut report);
 }
@@ -35,31 +36,48 @@ fn check_listeners(config: &Config, report: &mut Report<'_>) {
         .iter()
         .filter(|(_, listener)| listener.enabled)
         .collect();
-    let mut taken: BTreeMap<SocketAddr, &String> = BTreeMap::new();
     for (name, listener) in enabled {
-        let key = format!("listeners.tcp.{name}.bind");
-        let value = listener.bind.show(None);
         if config.auth.anonymous == Anonymous::Loopback && !listener.bind.ip().is_loopback() {
             report(
-                &key,
-                value.clone(),
+                &format!("listeners.tcp.{name}.bind"),
+                listener.bind.show(None),
                 "reachable from other machines, but nobody is authenticated",
                 "bind to 127.0.0.1 or [::1]; or, to let every client that reaches this address publish \
                  and subscribe, set auth.anonymous = \"everywhere\""
                     .to_owned(),
             );
         }
+    }
+    let tcp = config.listeners.tcp.iter().filter(|(_, on)| on.enabled);
+    let http = config.listeners.http.iter().filter(|(_, on)| on.enabled);
+    let tcp = tcp.map(|(name, listener)| ("tcp", name, listener.bind));
+    let http = http.map(|(name, listener)| ("http", name, listener.bind));
+    let mut taken: BTreeMap<SocketAddr, String> = BTreeMap::new();
+    for (kind, name, bind) in tcp.chain(http) {
         // Port 0 asks the system for any free port, as often as wanted.
-        if listener.bind.port() == 0 {
+        if bind.port() == 0 {
             continue;
         }
-        if let Some(other) = taken.insert(listener.bind, name) {
-            let remedy = format!("give listener `{name}` an address or port of its own");
+        if let Some(other) = taken.insert(bind, name.clone()) {
             report(
-                &key,
-                value,
+                &format!("listeners.{kind}.{name}.bind"),
+                bind.show(None),
                 &format!("listener `{other}` has the same address"),
-                remedy,
+                format!("give listener `{name}` an address or port of its own"),
+            );
+        }
+    }
+}
+
+fn check_keys(config: &Config, report: &mut Report<'_>) {
+    let mut known = BTreeSet::new();
+    for key in &config.api.key {
+        if !known.insert(&key.name) {
+            report(
+                "api.key",
+                key.name.clone(),
+                "two keys have the same name",
+                "give every key a name of its own".to_owned(),
             );
         }
     }

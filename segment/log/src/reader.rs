@@ -11,8 +11,10 @@
 //! batches).
 
 mod entries;
+mod topics;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ use crate::disk::DiskFile;
 use crate::error::ReadError;
 use crate::position::ShardPosition;
 use crate::state::LogState;
+pub use topics::TopicTotals;
 use walk::Walk;
 
 /// The namespace of all topics, until there are several.
@@ -209,6 +212,25 @@ impl LogReader {
             return Err(ReadError::Shard(shard));
         }
         entries::find_time(&self.state, shard, timestamp_ms)
+    }
+
+    /// The topics of a shard that a filter (without prefix) matches, by name: at
+    /// most `limit`, from the first name behind `after` on. Of sealed segments
+    /// all is counted that lies in them, what was purged of them too.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn topics(
+        &self,
+        shard: ShardId,
+        filter: &FilterAutomaton,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<BTreeMap<String, TopicTotals>, ReadError> {
+        if !self.state.has_shard(shard) {
+            return Err(ReadError::Shard(shard));
+        }
+        topics::topics(&self.state, shard, filter, after, limit)
     }
 
     /// Where a shard stands.

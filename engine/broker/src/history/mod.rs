@@ -19,6 +19,7 @@ pub(crate) mod places;
 mod range;
 mod reader;
 mod state;
+mod topics;
 mod watch;
 
 pub(crate) use catch_up::{CatchUp, Step};
@@ -29,6 +30,7 @@ pub(crate) use range::{RangeError, Resolved, Resolver, UNREACHED};
 pub(crate) use reader::everything;
 pub use reader::{HistoryPage, HistoryReader, Query};
 pub use state::state;
+pub use topics::{TopicInfo, topics};
 pub(crate) use watch::Watch;
 
 /// Why history cannot be told.
