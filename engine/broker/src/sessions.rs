@@ -6,6 +6,7 @@ use robustmq_protocol::ReasonCode;
 use robustmq_record::{Offset, ShardId};
 use robustmq_views::{EXPIRY_NEVER, SessionState, StateBody, SubscriptionState};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::broker::Broker;
 use crate::connection;
@@ -21,7 +22,7 @@ use crate::timers;
 const LAG_MAX: u64 = 1_000_000;
 
 /// A lasting session, for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SessionInfo {
     /// The client identifier.
     pub clientid: String,
@@ -40,7 +41,7 @@ pub struct SessionInfo {
 }
 
 /// A subscription, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SubscriptionInfo {
     /// The Topic Filter, of a replay or cursor too.
     pub filter: String,
@@ -53,7 +54,7 @@ pub struct SubscriptionInfo {
 }
 
 /// One session with what it holds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SessionDetails {
     /// What lists say too.
     #[serde(flatten)]

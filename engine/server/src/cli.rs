@@ -19,6 +19,15 @@ Examples:
   ROBUSTMQ__NODE__DATA_DIR=/srv/mq robustmq   override a key by the environment
   robustmq check-config --config robustmq.toml";
 
+const HASH_EXAMPLES: &str = "\
+Example:
+  openssl rand -base64 24 | tee secret | robustmq hash-secret
+
+  [[api.key]]
+  name = \"grafana\"
+  secret_hash = \"$argon2id$…\"
+  role = \"viewer\"";
+
 /// RobustMQ MQTT: a durable MQTT broker on a segment log.
 #[derive(Parser)]
 #[command(name = "robustmq", version, about, after_help = EXAMPLES)]
@@ -36,6 +45,9 @@ enum Command {
     Start,
     /// Check the configuration and print what it comes to.
     CheckConfig,
+    /// Hash a secret, read from standard input, for `secret_hash` of an `[[api.key]]`.
+    #[command(after_help = HASH_EXAMPLES)]
+    HashSecret,
     /// Print the version.
     Version,
 }
@@ -58,6 +70,7 @@ pub(crate) fn run() -> ExitCode {
             println!("robustmq {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
+        Command::HashSecret => hash_secret(),
         Command::CheckConfig => match load(cli.sources) {
             Ok(_) => {
                 println!("the configuration is valid");
@@ -69,6 +82,28 @@ pub(crate) fn run() -> ExitCode {
             Ok(config) => start::run(&config),
             Err(errors) => refuse(&errors),
         },
+    }
+}
+
+/// One line of standard input, hashed.
+fn hash_secret() -> ExitCode {
+    let mut secret = String::new();
+    let hashed = std::io::stdin()
+        .read_line(&mut secret)
+        .map_err(|error| format!("standard input cannot be read: {error}"))
+        .and_then(|_| match secret.trim_end_matches(['\r', '\n']) {
+            "" => Err("there is no secret on standard input".to_owned()),
+            secret => robustmq_admin::hash_secret(secret),
+        });
+    match hashed {
+        Ok(hash) => {
+            println!("{hash}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(EXIT_USAGE)
+        }
     }
 }
 

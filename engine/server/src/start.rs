@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
+use robustmq_admin::{Admin, BindError, Bound, Keys, KeysError, Node};
 use robustmq_broker::{OnFatal, Running, Setup, StartError, SystemClock};
 use robustmq_config::{Config, Engine};
 use robustmq_log::{DataDir, DataDirError, RealDisk};
@@ -34,6 +36,10 @@ enum Failure {
     Views(String),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Http(#[from] BindError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }
 
 /// Runs a broker until it is told to stop.
@@ -68,15 +74,32 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("listening for SIGINT"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(io("listening for SIGTERM"))?;
     let directory = DataDir::open(&config.node.data_dir)?;
+    let http = bind_http(config)?;
+    let keys = Keys::new(&config.api.key, &config.node.data_dir)?;
     let running = Running::start(setup(config, &directory)?).await?;
-    announce(config, &running);
+    announce(config, &running, &http);
+    let node = Node {
+        name: config.node.name.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        since: Instant::now(),
+    };
+    let admin = Admin::start(running.broker(), node, keys, http);
     tokio::select! {
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
     }
+    admin.stop().await;
     running.stop().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn bind_http(config: &Config) -> Result<Vec<Bound>, BindError> {
+    let listeners = config.listeners.http.iter();
+    listeners
+        .filter(|(_, listener)| listener.enabled)
+        .map(|(name, listener)| robustmq_admin::bind(name, listener))
+        .collect()
 }
 
 fn setup(config: &Config, directory: &DataDir) -> Result<Setup, Failure> {
@@ -114,7 +137,7 @@ fn on_fatal() -> OnFatal {
     })
 }
 
-fn announce(config: &Config, running: &Running) {
+fn announce(config: &Config, running: &Running, http: &[Bound]) {
     println!(
         "robustmq {} node {} ({})",
         env!("CARGO_PKG_VERSION"),
@@ -127,6 +150,9 @@ fn announce(config: &Config, running: &Running) {
             "listening tcp:{} mqtt://{}",
             listening.name, listening.address
         );
+    }
+    for bound in http {
+        println!("listening http:{} http://{}", bound.name, bound.address);
     }
     println!("ready");
 }

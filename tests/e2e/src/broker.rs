@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// How long a broker may take to start or stop before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Any free port of loopback.
+const ANY_PORT: &str = "127.0.0.1:0";
+
 /// A broker that did not start.
 #[derive(Debug)]
 pub struct Failed {
@@ -64,6 +67,7 @@ pub struct Broker {
     sets: Vec<String>,
     child: Child,
     address: SocketAddr,
+    http: SocketAddr,
     stderr: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -84,7 +88,7 @@ impl Broker {
     pub fn start_in(launch: Launch, sets: &[&str]) -> Self {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let sets = sets.iter().map(|set| (*set).to_owned()).collect();
-        Self::launch(directory, launch, sets, "127.0.0.1:0").unwrap_or_else(|failed| {
+        Self::launch(directory, launch, sets, [ANY_PORT; 2]).unwrap_or_else(|failed| {
             panic!(
                 "the broker did not start ({}): {}",
                 failed.status, failed.stderr
@@ -100,14 +104,14 @@ impl Broker {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let mut sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
         sets.push(format!("node.data_dir={}", data.display()));
-        Self::launch(directory, Launch::default(), sets, "127.0.0.1:0")
+        Self::launch(directory, Launch::default(), sets, [ANY_PORT; 2])
     }
 
     fn launch(
         directory: Arc<TempDir>,
         launch: Launch,
         sets: Vec<String>,
-        bind: &str,
+        [mqtt, http]: [&str; 2],
     ) -> Result<Self, Failed> {
         let data = directory.path().join("data");
         let mut command = launch.command(directory.path());
@@ -115,9 +119,11 @@ impl Broker {
         command
             .arg("--set")
             .arg(format!("node.data_dir={}", data.display()));
-        command
-            .arg("--set")
-            .arg(format!("listeners.tcp.default.bind={bind}"));
+        for (kind, bind) in [("tcp", mqtt), ("http", http)] {
+            command
+                .arg("--set")
+                .arg(format!("listeners.{kind}.default.bind={bind}"));
+        }
         for set in &sets {
             command.arg("--set").arg(set);
         }
@@ -134,22 +140,26 @@ impl Broker {
             Arc::clone(&stderr),
         );
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut address = None;
+        let (mut address, mut http) = (None, None);
         for line in stdout.lines().map_while(Result::ok) {
             if let Some(found) = line.strip_prefix("listening tcp:default mqtt://") {
                 address = found.parse().ok();
+            }
+            if let Some(found) = line.strip_prefix("listening http:default http://") {
+                http = found.parse().ok();
             }
             if line == "ready" {
                 break;
             }
         }
-        match address {
-            Some(address) => Ok(Self {
+        match address.zip(http) {
+            Some((address, http)) => Ok(Self {
                 directory,
                 launch,
                 sets,
                 child,
                 address,
+                http,
                 stderr,
                 reader: Some(reader),
             }),
@@ -165,6 +175,21 @@ impl Broker {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its HTTP interface listens.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Name and secret of the key that it made at its start.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn api_key(&self) -> String {
+        let file = self.data().join("api-key");
+        let key = std::fs::read_to_string(file).expect("a broker makes a key");
+        key.trim().to_owned()
     }
 
     /// Its process.
@@ -222,13 +247,13 @@ impl Broker {
     /// # Panics
     /// When it does not start again.
     pub fn restart(&mut self) {
-        let bind = self.address.to_string();
+        let (mqtt, http) = (self.address.to_string(), self.http.to_string());
         let log = self.log();
         let again = Self::launch(
             Arc::clone(&self.directory),
             self.launch.clone(),
             self.sets.clone(),
-            &bind,
+            [&mqtt, &http],
         );
         *self = again.unwrap_or_else(|failed| {
             panic!(

@@ -6,6 +6,8 @@
 
 mod broker;
 mod client;
+mod http;
 
 pub use broker::{Broker, Failed, Launch, binary};
 pub use client::{Client, Connect, Message, Received};
+pub use http::{Answer, Event, Events, Http};

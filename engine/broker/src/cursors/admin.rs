@@ -5,6 +5,7 @@ use std::sync::Arc;
 use robustmq_protocol::topic::ReplayPosition;
 use robustmq_record::{OffsetToken, ShardId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Cursor;
 use crate::broker::Broker;
@@ -20,7 +21,7 @@ const LAG_MAX: u64 = 1_000_000;
 const LAG_LISTED_MAX: u64 = 10_000;
 
 /// A position in one shard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ShardPosition {
     /// The shard.
     pub shard: u32,
@@ -29,7 +30,7 @@ pub struct ShardPosition {
 }
 
 /// A named cursor, for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct CursorInfo {
     /// Its name.
     pub name: String,
@@ -61,7 +62,7 @@ pub enum Target {
 }
 
 /// What moving a reader does, or has done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Moved {
     /// Nothing was moved.
     pub dry_run: bool,

@@ -12,6 +12,7 @@ use robustmq_protocol::topic;
 use robustmq_record::{Batch, Offset, OffsetToken, RecordRef, ShardId};
 use robustmq_views::{InflightStage, SessionState};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::broker::Broker;
 use crate::connection;
@@ -37,7 +38,7 @@ pub enum Reader {
 }
 
 /// What became of a message for a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It was sent, and acknowledged where that is done.
@@ -53,7 +54,7 @@ pub enum Verdict {
 }
 
 /// The message in question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explained {
     /// Its Topic Name.
     pub topic: String,
@@ -70,7 +71,7 @@ pub struct Explained {
 }
 
 /// What became of one message for one reader, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explanation {
     /// The message's offset token.
     pub offset: String,

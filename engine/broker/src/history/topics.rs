@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use robustmq_protocol::topic::FilterAutomaton;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::reader::check_filter;
 use super::{HistoryError, blocking};
 use crate::broker::Broker;
 
 /// A topic of the history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TopicInfo {
     /// Its name.
     pub topic: String,

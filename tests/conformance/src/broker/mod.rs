@@ -323,7 +323,8 @@ fn launch(
         .arg("--set")
         .arg(format!("node.data_dir={}", data.display()))
         .arg("--set")
-        .arg(format!("listeners.tcp.default.bind={bind}"));
+        .arg(format!("listeners.tcp.default.bind={bind}"))
+        .args(["--set", "listeners.http.default.enabled=false"]);
     for (key, value) in &options.sets {
         command.arg("--set").arg(format!("{key}={value}"));
     }

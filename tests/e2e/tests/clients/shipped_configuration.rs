@@ -30,6 +30,7 @@ fn the_shipped_configuration_serves_clients() {
             directory.path().join("data").display()
         ))
         .args(["--set", "listeners.tcp.default.bind=127.0.0.1:0"])
+        .args(["--set", "listeners.http.default.bind=127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -330,12 +330,14 @@ fn configuration_keys_that_nothing_reads_are_found() {
         SectionDoc {
             path: "mqtt",
             is_list: false,
+            required: Vec::new(),
             text: &[" x"],
             keys: vec![key("max_qos")],
         },
         SectionDoc {
             path: "storage",
             is_list: false,
+            required: Vec::new(),
             text: &[" x"],
             keys: vec![key("retention_time")],
         },

@@ -1,0 +1,73 @@
+//! Counters for Prometheus: the ledger, and what else is counted.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use crate::App;
+use crate::error::ApiError;
+
+/// What a line of the ledger is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Shard {
+    shard: u32,
+}
+
+type ByShard = Family<Shard, Counter>;
+
+/// `/metrics`, as OpenMetrics text.
+pub(super) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+    let mut registry = Registry::with_prefix("robustmq");
+    register_ledger(&mut registry, &app);
+    for (name, count) in app.broker.counters().all() {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(count);
+        registry.register(name, "see docs/http.md", counter);
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text))
+}
+
+fn register_ledger(registry: &mut Registry, app: &App) {
+    let [accepted, rejected, stored] = [(); 3].map(|()| ByShard::default());
+    for entry in app.broker.ledger() {
+        let shard = Shard { shard: entry.shard };
+        accepted.get_or_create(&shard).inc_by(entry.accepted);
+        rejected.get_or_create(&shard).inc_by(entry.rejected);
+        stored.get_or_create(&shard).inc_by(entry.stored);
+    }
+    registry.register(
+        "ledger_accepted",
+        "Messages taken from publishers",
+        accepted,
+    );
+    registry.register("ledger_rejected", "Of these, those not stored", rejected);
+    registry.register("ledger_stored", "Of these, those durable by policy", stored);
+    let counters = app.broker.counters();
+    let [expired, truncated] = [
+        counters.deliveries_expired.get(),
+        counters.records_retired.get(),
+    ]
+    .map(|count| {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(count);
+        counter
+    });
+    registry.register(
+        "ledger_expired",
+        "Times a message was not sent because its Message Expiry Interval had passed",
+        expired,
+    );
+    registry.register(
+        "ledger_truncated",
+        "Messages that retention removed",
+        truncated,
+    );
+}
