@@ -200,10 +200,7 @@ impl Assembled {
         let counters = Arc::new(Counters::default());
         let ledger = Arc::new(Ledger::new(config.storage.shards));
         let dispatch = Dispatch::new(config.storage.shards);
-        let limits = BatchLimits {
-            bytes_max: config.limits.mailbox_bytes_max.bytes() as usize,
-            records_max: RECORDS_MAX,
-        };
+        let limits = mailbox_limits(&config);
         let sink = Arc::new(dispatch.clone());
         let mailboxes = Arc::new(Mailboxes::new(config.storage.shards, limits, sink));
         let (log, report) = DiskLog::open(
@@ -286,6 +283,13 @@ impl Limits {
             write_buffer_bytes_max: config.limits.write_buffer_bytes_max.bytes() as usize,
             packet_size_max: u32::try_from(config.mqtt.max_packet_size.bytes()).unwrap_or(u32::MAX),
         }
+    }
+}
+
+fn mailbox_limits(config: &Config) -> BatchLimits {
+    BatchLimits {
+        bytes_max: config.limits.mailbox_bytes_max.bytes() as usize,
+        records_max: RECORDS_MAX,
     }
 }
 

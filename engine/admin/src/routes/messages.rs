@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
-use robustmq_broker::history::{HistoryMessage, HistoryReader, Query};
+use robustmq_broker::history::{HistoryMessage, HistoryReader, MessageBody, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -56,33 +56,9 @@ pub(super) struct MessagesQuery {
     format: Option<Format>,
 }
 
-/// A message of the history.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "the broker writes it; here it is described")]
-pub(super) struct Message {
-    /// Its offset token.
-    offset: String,
-    /// When it was stored, milliseconds since the Unix epoch.
-    timestamp: u64,
-    /// Its Topic Name.
-    topic: String,
-    /// The QoS it was published with.
-    qos: u8,
-    /// Whether it was published to be retained.
-    retain: bool,
-    /// Who published it.
-    clientid: String,
-    /// What was published, where that is UTF-8.
-    payload: Option<String>,
-    /// What was published, in base64, where it is not.
-    payload_b64: Option<String>,
-    /// Its MQTT 5 properties.
-    properties: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessagesPage {
-    #[schema(value_type = Vec<Message>)]
+    #[schema(value_type = Vec<MessageBody<'static>>)]
     data: Vec<Box<RawValue>>,
     meta: CursorMeta,
     /// The range begins before the oldest message that is kept.

@@ -2,12 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use robustmq_broker::history;
+use robustmq_broker::history::{self, MessageBody};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::messages::Message;
 use super::{CursorMeta, LIMIT_MAX, LIMIT_USUAL};
 use crate::App;
 use crate::error::ApiError;
@@ -29,7 +28,7 @@ pub(super) struct StateQuery {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StatePage {
-    #[schema(value_type = Vec<Message>)]
+    #[schema(value_type = Vec<MessageBody<'static>>)]
     data: Vec<Box<RawValue>>,
     meta: CursorMeta,
 }

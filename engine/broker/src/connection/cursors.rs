@@ -15,7 +15,8 @@ use robustmq_views::StateBody;
 
 use super::deliver::{Manner, Sent, Source};
 use super::dress::Dress;
-use super::session::{Pumped, Session};
+use super::pumped::Pumped;
+use super::session::Session;
 use crate::cursors::{Cursor, CursorRefusal, Given, Membership, Reading, Taken};
 use crate::dispatch::append_failure_reason;
 use crate::positions::Positions;

@@ -15,6 +15,7 @@ mod dress;
 mod handshake;
 mod input;
 mod io;
+mod pumped;
 mod replay;
 mod resume;
 mod retained;
@@ -39,7 +40,8 @@ use crate::broker::Broker;
 use handshake::{ConnectOwned, Refused};
 use input::Barrier;
 use io::{Io, Transport};
-use session::{Ending, Pumped, Session};
+use pumped::Pumped;
+use session::{Ending, Session};
 
 /// How long a refused client is given to take its CONNACK.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);

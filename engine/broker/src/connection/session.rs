@@ -19,6 +19,7 @@ use super::cursors::CursorUses;
 use super::deliver::{HeldPublish, Manner, Sender, Sent, Source};
 use super::dress::Dress;
 use super::input::{Stalled, Unreleased};
+use super::pumped::Pumped;
 use super::replay::Replays;
 use super::retained::RetainedScan;
 use crate::broker::Broker;
@@ -473,33 +474,6 @@ impl Session {
             None => self
                 .link
                 .position(self.broker.dispatch.progress().positions()),
-        }
-    }
-}
-
-/// What pumping came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pumped {
-    /// Nothing more can be sent until something happens.
-    Wait,
-    /// More may be there at once.
-    Again,
-    /// The backlog must be read.
-    Read,
-    /// The backlog is read: rejoin dispatch.
-    Rejoin,
-    /// Replays must read the log.
-    ReadReplays,
-    /// Named cursors must read the log.
-    ReadCursors,
-}
-
-impl Pumped {
-    /// Of two things to do the one that others wait for.
-    fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Wait, other) | (Self::Again, other @ Self::ReadCursors) => other,
-            (this, _) => this,
         }
     }
 }

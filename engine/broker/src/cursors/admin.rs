@@ -223,10 +223,8 @@ pub async fn seek(
     let to = aim(broker, cursor.filter(), &subscriptions, &from, target).await?;
     let between = places::between(broker, &subscriptions, &from, &to, u64::MAX).await?;
     if !dry_run {
-        cursor.seek(&to);
-        super::store::write_seek(broker, &cursor, &to)
-            .await
-            .map_err(|error| HistoryError::failed(&error))?;
+        let moved = cursor.seek(broker, &to).await;
+        moved.map_err(|error| HistoryError::failed(&error))?;
         tracing::info!(cursor = name, ?target, "a cursor was moved");
     }
     Ok(Moved::new(dry_run, between, &to))

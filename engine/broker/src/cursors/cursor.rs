@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use robustmq_log::AppendError;
 
 use super::state::{CursorState, Given, MemberId, Place, Taken};
 use super::{CursorRefusal, store};
@@ -36,6 +37,9 @@ pub(crate) struct Cursor {
     epoch: u64,
     made_ms: u64,
     inner: Mutex<Inner>,
+    /// Held from finding out where it stands until that is on its way into the
+    /// log, so that a later position never comes before an earlier one.
+    storing: tokio::sync::Mutex<()>,
 }
 
 /// What has become of a message, for a cursor.
@@ -77,6 +81,7 @@ impl Cursor {
                 is_dirty: false,
                 has_ended: false,
             }),
+            storing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -164,13 +169,15 @@ impl Cursor {
     }
 
     /// Goes on from elsewhere.
-    pub(super) fn seek(&self, to: &Positions) {
-        let mut inner = self.inner.lock();
-        inner.state.seek(to);
-        inner.is_dirty = true;
-        let links = inner.links();
-        drop(inner);
+    pub(super) async fn seek(&self, broker: &Broker, to: &Positions) -> Result<(), AppendError> {
+        let _storing = self.storing.lock().await;
+        let links = {
+            let mut inner = self.inner.lock();
+            inner.state.seek(to);
+            inner.links()
+        };
         links.iter().for_each(|link| link.nudge());
+        store::write_seek(broker, self, to).await
     }
 
     /// It is deleted: its members get nothing more.
@@ -188,6 +195,10 @@ impl Cursor {
 
     /// Stores where it stands, if that has changed, without waiting.
     pub(crate) fn store_later(&self, broker: &Broker, link: &Arc<Link>) {
+        // Somebody else does it: what is new by then is stored the next time.
+        let Ok(_storing) = self.storing.try_lock() else {
+            return;
+        };
         if let Some(positions) = self.take_dirty()
             && !store::push_position(broker, self, &positions, link)
         {
@@ -197,6 +208,7 @@ impl Cursor {
 
     /// Stores where it stands and waits for it.
     pub(crate) async fn store(&self, broker: &Broker) {
+        let _storing = self.storing.lock().await;
         if let Some(positions) = self.take_dirty()
             && let Err(error) = store::write_position(broker, self, &positions).await
         {

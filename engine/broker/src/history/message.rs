@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use robustmq_protocol::codec::{Forwarded, Property};
 use robustmq_record::{Batch, Offset, OffsetToken, RecordRef, ShardId};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::positions::Positions;
 
@@ -142,27 +144,50 @@ impl HistoryMessage {
     }
 }
 
+/// A message of the history, as JSON tells it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
+pub struct MessageBody<'a> {
+    /// Its offset token, as `o:` takes it.
+    offset: String,
+    /// When it was stored, milliseconds since the Unix epoch.
+    timestamp: u64,
+    /// Its Topic Name.
+    topic: &'a str,
+    /// The QoS it was published with.
+    qos: u8,
+    /// Whether it was published to be retained.
+    retain: bool,
+    /// Who published it.
+    clientid: &'a str,
+    /// What was published, where that is UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a str>,
+    /// What was published, in base64, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_b64: Option<String>,
+    /// Its MQTT 5 properties by the names of the specification.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object, required = false)]
+    properties: Map<String, Value>,
+}
+
 /// The message as JSON: the payload as text where it is UTF-8, else in base64.
 pub(crate) fn envelope(told: &Told<'_>) -> Vec<u8> {
-    let mut envelope = json!({
-        "offset": told.token.to_string(),
-        "timestamp": told.timestamp_ms,
-        "topic": told.topic,
-        "qos": told.qos,
-        "retain": told.retain,
-        "clientid": told.client_id,
-    });
-    if let Some(fields) = envelope.as_object_mut() {
-        match std::str::from_utf8(told.payload) {
-            Ok(text) => fields.insert("payload".to_owned(), text.into()),
-            Err(_) => fields.insert("payload_b64".to_owned(), base64(told.payload).into()),
-        };
-        let properties = properties(told.properties);
-        if !properties.is_empty() {
-            fields.insert("properties".to_owned(), Value::Object(properties));
-        }
-    }
-    envelope.to_string().into_bytes()
+    let text = std::str::from_utf8(told.payload).ok();
+    let body = MessageBody {
+        offset: told.token.to_string(),
+        timestamp: told.timestamp_ms,
+        topic: told.topic,
+        qos: told.qos,
+        retain: told.retain,
+        clientid: told.client_id,
+        payload: text,
+        payload_b64: text.is_none().then(|| base64(told.payload)),
+        properties: properties(told.properties),
+    };
+    // Texts and numbers: there is nothing in it that JSON could not say.
+    serde_json::to_vec(&body).unwrap_or_default()
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -23,7 +23,7 @@ mod topics;
 mod watch;
 
 pub(crate) use catch_up::{CatchUp, Step};
-pub use message::HistoryMessage;
+pub use message::{HistoryMessage, MessageBody};
 pub(crate) use message::{Told, envelope};
 pub use places::SHIFT_MAX;
 pub(crate) use range::{RangeError, Resolved, Resolver, UNREACHED};

@@ -10,7 +10,8 @@ use robustmq_views::{StateBody, SubscriptionState};
 
 use super::{Asked, Need, PICKS_AT_A_TIME, Replay, Replays};
 use crate::connection::deliver::{Manner, Sent, Source};
-use crate::connection::session::{Pumped, Session};
+use crate::connection::pumped::Pumped;
+use crate::connection::session::Session;
 use crate::history::{RangeError, Resolved, Resolver, catch_up};
 use crate::link::Delivery;
 use crate::positions::Positions;
