@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::api::ApiOptions;
 use crate::error::CtlError;
 use crate::log::{self, LogCommand};
 use crate::mqtt::{self, MqttCommand};
 use crate::output::{Format, Printer};
+use crate::pager;
 
 /// It could not be done.
 const EXIT_FAILED: u8 = 2;
@@ -20,6 +22,8 @@ const EXIT_WRONG: u8 = 1;
 const EXAMPLES: &str = "\
 Examples:
   robust-ctl mqtt subscribe -t '$replay/-1h/#' -v   the last hour, then live
+  robust-ctl mqtt history read -t 'sensors/#' --from -1h   the same without subscribing
+  robust-ctl mqtt cursor seek orders --to -1h --dry-run     how much that would be
   robust-ctl log info                         what the log in ./data holds
   robust-ctl log verify --deep                read every byte of it and check
   robust-ctl completion bash > /etc/bash_completion.d/robust-ctl";
@@ -37,9 +41,15 @@ struct Cli {
 /// Options that may stand anywhere on the line.
 #[derive(Args)]
 struct Global {
-    /// How to print: a table for people, JSON, or one JSON object per line.
+    /// How to print: a table for people, JSON, or one JSON object per line; messages of the history also as
+    /// CSV, or as nothing but their payloads (raw).
     #[arg(long, short, value_enum, default_value_t = Format::Table, global = true)]
     output: Format,
+    /// Print long tables without a pager.
+    #[arg(long, global = true)]
+    no_pager: bool,
+    #[command(flatten)]
+    api: ApiOptions,
 }
 
 #[derive(Subcommand)]
@@ -57,6 +67,13 @@ enum Command {
     },
 }
 
+impl Command {
+    fn can_print(&self, format: Format) -> bool {
+        let has_messages = matches!(self, Self::Mqtt(command) if command.has_messages());
+        has_messages || !matches!(format, Format::Csv | Format::Raw)
+    }
+}
+
 /// How a command that was done ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -69,9 +86,15 @@ pub(crate) enum Verdict {
 /// Runs what the command line asks for.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
+    let format = cli.global.output;
+    pager::allow(!cli.global.no_pager);
     let done = match cli.command {
-        Command::Log(command) => log::run(command, &mut Printer::new(cli.global.output)),
-        Command::Mqtt(command) => mqtt::run(*command, &mut Printer::new(cli.global.output)),
+        command if !command.can_print(format) => Err(CtlError::Format {
+            command: "this command",
+            formats: "table, json or ndjson; csv and raw are for messages of the history",
+        }),
+        Command::Log(command) => log::run(command, &mut Printer::new(format)),
+        Command::Mqtt(command) => mqtt::run(&command, &cli.global.api, format),
         Command::Completion { shell } => complete(shell),
     };
     match done {

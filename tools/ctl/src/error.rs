@@ -63,6 +63,67 @@ pub(crate) enum CtlError {
     /// What one side said is no MQTT.
     #[error("that is no MQTT: {0}")]
     Protocol(String),
+    /// The server of an address that cannot be asked.
+    #[error("`{server}` is no address of an HTTP interface: write http://HOST:18083")]
+    Server {
+        /// What was given.
+        server: String,
+    },
+    /// The HTTP interface cannot be reached.
+    #[error("no broker at {server}: {reason}. Start one, or name it with --server URL")]
+    NoServer {
+        /// Where it was looked for.
+        server: String,
+        /// What happened.
+        reason: String,
+    },
+    /// There is no key to ask with.
+    #[error(
+        "no key for the HTTP interface: {path} cannot be read ({source}). Give --api-key NAME:SECRET or ROBUSTMQ_API_KEY, or --data-dir of a broker on this machine"
+    )]
+    NoKey {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A key that is none.
+    #[error("that is no key: write NAME:SECRET")]
+    Key,
+    /// An answer that cannot be read.
+    #[error("the broker's answer cannot be read: {reason}")]
+    Broken {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A format that the command does not have.
+    #[error("{command} prints {formats}")]
+    Format {
+        /// Which command.
+        command: &'static str,
+        /// What it has.
+        formats: &'static str,
+    },
+    /// More rows than are cut by the broker.
+    #[error("--limit goes up to {max} with -o csv; leave it out for all, or take -o ndjson")]
+    Rows {
+        /// How many may be.
+        max: usize,
+    },
+    /// A file that is not to be overwritten.
+    #[error("{path} is there already: --force replaces it")]
+    Exists {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A file that cannot be written.
+    #[error("{path} cannot be written: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The output could not be written.
     #[error("the output cannot be written: {0}")]
     Write(#[from] io::Error),

@@ -6,11 +6,13 @@
 //! **Not here**: starting a broker (`robustmq`), the shape of the log
 //! (`robustmq-log`).
 
+mod api;
 mod cli;
 mod error;
 mod log;
 mod mqtt;
 mod output;
+mod pager;
 mod units;
 
 use std::process::ExitCode;

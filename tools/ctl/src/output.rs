@@ -1,11 +1,14 @@
 //! Printing: tables for people, JSON for programs.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
+
+use crate::error::CtlError;
+use crate::pager::Pager;
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,12 +19,17 @@ pub(crate) enum Format {
     Json,
     /// One JSON object per line.
     Ndjson,
+    /// Comma-separated values.
+    Csv,
+    /// Payloads, each with an end of line.
+    Raw,
 }
 
 /// Where a command prints.
 pub(crate) struct Printer {
     format: Format,
-    out: BufWriter<StdoutLock<'static>>,
+    out: BufWriter<Box<dyn Write>>,
+    pager: Option<Pager>,
     /// Elements of the JSON array that was begun.
     elements: u64,
 }
@@ -30,9 +38,36 @@ impl Printer {
     pub(crate) fn new(format: Format) -> Self {
         Self {
             format,
-            out: BufWriter::new(io::stdout().lock()),
+            out: BufWriter::new(Box::new(io::stdout().lock())),
+            pager: None,
             elements: 0,
         }
+    }
+
+    /// For output that may be long: a table goes through a pager where somebody
+    /// looks at a terminal.
+    pub(crate) fn paged(format: Format) -> Self {
+        let pager = (format == Format::Table).then(Pager::start).flatten();
+        match pager {
+            None => Self::new(format),
+            Some((pager, input)) => Self {
+                format,
+                out: BufWriter::new(Box::new(input)),
+                pager: Some(pager),
+                elements: 0,
+            },
+        }
+    }
+
+    /// Nothing more comes: waits for whoever reads in a pager.
+    pub(crate) fn finish(self) -> Result<(), CtlError> {
+        let Self { mut out, pager, .. } = self;
+        let flushed = out.flush();
+        drop(out);
+        if let Some(pager) = pager {
+            pager.wait();
+        }
+        Ok(flushed?)
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -58,7 +93,9 @@ impl Printer {
         text: impl FnOnce() -> String,
     ) -> io::Result<()> {
         match self.format {
-            Format::Table => self.out.write_all(text().as_bytes())?,
+            Format::Table | Format::Csv | Format::Raw => {
+                self.out.write_all(text().as_bytes())?;
+            }
             Format::Json => {
                 serde_json::to_writer_pretty(&mut self.out, value)?;
                 self.out.write_all(b"\n")?;
@@ -92,7 +129,7 @@ impl Printer {
         let first = self.elements == 0;
         self.elements += 1;
         match self.format {
-            Format::Table => writeln!(self.out, "{}", text()),
+            Format::Table | Format::Csv | Format::Raw => writeln!(self.out, "{}", text()),
             Format::Ndjson => self.line(value),
             Format::Json => {
                 self.out.write_all(if first { b"[\n" } else { b",\n" })?;
@@ -118,6 +155,17 @@ impl Printer {
     fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, value)?;
         self.out.write_all(b"\n")
+    }
+}
+
+/// Bytes as they are.
+impl Write for Printer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

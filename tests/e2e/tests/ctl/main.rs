@@ -1,4 +1,5 @@
 //! `robust-ctl`, the real binary.
 
+mod history;
 mod log;
 mod mqtt;

@@ -2,15 +2,20 @@
 //! mosquitto's and mqttx's tools have.
 
 mod connection;
+mod cursor;
+mod explain;
+mod history;
 mod options;
 mod publish;
+mod session;
 mod subscribe;
 
 use clap::Subcommand;
 
+use crate::api::ApiOptions;
 use crate::cli::Verdict;
 use crate::error::CtlError;
-use crate::output::Printer;
+use crate::output::{Format, Printer};
 
 const PUBLISH_EXAMPLES: &str = "\
 Examples:
@@ -25,6 +30,11 @@ Examples:
   robust-ctl mqtt subscribe -t '$replay/earliest..latest/#' -W 2 -o ndjson > all.ndjson
   robust-ctl mqtt subscribe -t 'orders/#' -i kitchen -c -q 1         a session that outlives this command";
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  robust-ctl mqtt explain 3-1234-0 --client kitchen
+  robust-ctl mqtt explain 3-1234-0 --cursor orders";
+
 #[derive(Subcommand)]
 pub(crate) enum MqttCommand {
     /// Publish messages.
@@ -33,11 +43,38 @@ pub(crate) enum MqttCommand {
     /// Subscribe and print what comes, replays included.
     #[command(alias = "sub", after_help = SUBSCRIBE_EXAMPLES, disable_help_flag = true)]
     Subscribe(subscribe::SubscribeArgs),
+    /// Read what the log holds: any topic, from any time or offset.
+    #[command(subcommand)]
+    History(history::HistoryCommand),
+    /// Look at named cursors, move and delete them.
+    #[command(subcommand)]
+    Cursor(cursor::CursorCommand),
+    /// Look at lasting sessions, rewind and delete them.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    /// Say whether, when and why a message was or was not delivered.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::ExplainArgs),
 }
 
-pub(crate) fn run(command: MqttCommand, printer: &mut Printer) -> Result<Verdict, CtlError> {
+impl MqttCommand {
+    /// Whether it prints messages, which can be written as CSV or as they are.
+    pub(crate) fn has_messages(&self) -> bool {
+        matches!(self, Self::History(_))
+    }
+}
+
+pub(crate) fn run(
+    command: &MqttCommand,
+    api: &ApiOptions,
+    format: Format,
+) -> Result<Verdict, CtlError> {
     match command {
-        MqttCommand::Publish(args) => publish::run(&args, printer),
-        MqttCommand::Subscribe(args) => subscribe::run(&args, printer),
+        MqttCommand::Publish(args) => publish::run(args, &mut Printer::new(format)),
+        MqttCommand::Subscribe(args) => subscribe::run(args, &mut Printer::new(format)),
+        MqttCommand::History(command) => history::run(command, api, format),
+        MqttCommand::Cursor(command) => cursor::run(command, api, format),
+        MqttCommand::Session(command) => session::run(command, api, format),
+        MqttCommand::Explain(args) => explain::run(args, api, format),
     }
 }
