@@ -1,7 +1,7 @@
 //! A connection that waits: the tools do one thing at a time.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use robustmq_protocol::codec::{
@@ -14,6 +14,9 @@ use crate::error::CtlError;
 
 /// Largest packet that is taken: the protocol's own limit.
 const PACKET_BYTES_MAX: u32 = codec::PACKET_SIZE_MAX;
+
+/// How long the broker may take to close its side.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How much one read asks for.
 const READ_BYTES: usize = 64 * 1024;
@@ -122,7 +125,18 @@ impl Connection {
         self.send(&Packet::Disconnect(Disconnect {
             reason: ReasonCode::Success,
             properties: DisconnectProperties::default(),
-        }))
+        }))?;
+        // Closing with something unread resets the connection, and what the
+        // broker has not read by then (the last acknowledgements) is lost.
+        let ending = self
+            .stream
+            .shutdown(Shutdown::Write)
+            .and_then(|()| self.stream.set_read_timeout(Some(FAREWELL)));
+        if ending.is_ok() {
+            // Whatever comes, and however it ends: everything has been said.
+            let _ = io::copy(&mut self.stream, &mut io::sink());
+        }
+        Ok(())
     }
 
     /// What comes next; none when the deadline is over. Answers what the
