@@ -10,8 +10,9 @@
 //! **Not here**: protocol state (the connection's) and matching (dispatch's).
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use robustmq_protocol::{PacketId, ReasonCode};
@@ -300,6 +301,15 @@ impl Link {
         let mut inbox = self.inbox.lock();
         inbox.lagging = false;
         inbox.taken.lagging_from = None;
+    }
+
+    /// Returns when something has happened since the last [`Link::take`].
+    pub(crate) async fn woken(&self) {
+        poll_fn(|context| match self.poll_woken(context) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
     }
 
     /// Registers interest in the next wake-up; true if something has happened

@@ -80,6 +80,11 @@ impl Session {
         handled
     }
 
+    /// Whether input that is there waits for the log.
+    pub(super) fn holds_back(&self) -> bool {
+        self.stalled.is_some() || self.inbound.is_full()
+    }
+
     /// Whether the client is listened to at present.
     pub(super) fn takes_input(&self, output_len: usize) -> bool {
         !self.inbound.is_full() && output_len < self.broker.limits.write_buffer_bytes_max

@@ -88,6 +88,11 @@ impl<S: Transport> Io<S> {
         }
     }
 
+    /// Whether the client has closed the connection, or it broke.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Bytes waiting to be written.
     pub(super) fn output_len(&self) -> usize {
         self.output.len()
@@ -139,7 +144,8 @@ impl<S: Transport> Io<S> {
             {
                 self.closed = true;
             }
-            if read && !self.closed {
+            // Also when it could not be written to: what came before counts.
+            if read {
                 wakeup.readable = self.poll_read(context);
             }
             wakeup.link = link.is_some_and(|link| link.poll_woken(context));
@@ -156,13 +162,9 @@ impl<S: Transport> Io<S> {
         .await
     }
 
-    /// Takes what has arrived, without waiting for more.
-    pub(super) async fn read_now(&mut self) {
-        poll_fn(|context| {
-            self.poll_read(context);
-            Poll::Ready(())
-        })
-        .await;
+    /// Takes what has arrived, without waiting for more; whether there was any.
+    pub(super) async fn read_now(&mut self) -> bool {
+        poll_fn(|context| Poll::Ready(self.poll_read(context))).await
     }
 
     fn poll_read(&mut self, context: &mut std::task::Context<'_>) -> bool {

@@ -174,6 +174,7 @@ async fn run<S: Transport>(session: &mut Session, io: &mut Io<S>) {
         }
         again |= handle_input(session, io).await;
         if let Some(reason) = session.ordered_end {
+            while handle_input(session, io).await {}
             session.end(Ending::server(reason, "ordered by the server"));
         }
         session.flush_state();
@@ -193,15 +194,23 @@ async fn run<S: Transport>(session: &mut Session, io: &mut Io<S>) {
         if again && io.output_len() == 0 {
             continue;
         }
-        io.shrink();
         let link = Arc::clone(&session.link);
+        // What arrived before the end counts, though nobody waits for the answer.
+        let has_more = again || session.holds_back();
+        if io.is_closed() && has_more {
+            if !again {
+                link.woken().await;
+            }
+            continue;
+        }
+        io.shrink();
         let wakeup = io.wait(Some(&link), read, Some(timer.as_mut())).await;
         if wakeup.readable {
             session
                 .keepalive
                 .handle_activity(session.broker.clock.monotonic_ms());
         }
-        if wakeup.closed && !wakeup.readable {
+        if wakeup.closed && !wakeup.readable && !has_more && !io.read_now().await {
             session.end(Ending::Lost);
             return;
         }

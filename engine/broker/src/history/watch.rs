@@ -1,10 +1,8 @@
 //! Waiting for more: being woken when a topic gets a message, without being
 //! delivered to.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 
 use crate::broker::Broker;
 use crate::dispatch::SubscriberId;
@@ -46,11 +44,7 @@ impl Watch {
     /// Returns when something has been published since it last returned. May
     /// return without that, too.
     pub(crate) async fn changed(&mut self) {
-        poll_fn(|context| match self.link.poll_woken(context) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
-        .await;
+        self.link.woken().await;
         self.link.take(true);
     }
 }

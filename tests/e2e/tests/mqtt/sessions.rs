@@ -268,3 +268,31 @@ fn mqtt_3_14_4_3_a_goodbye_counts_however_soon_the_client_is_back() {
     }
     nothing(&mut watcher);
 }
+
+/// Everything a client says in one breath before it closes: a SUBSCRIBE, which
+/// takes a while, must not hide what comes behind it.
+#[test]
+fn mqtt_3_14_4_3_what_is_said_before_the_end_counts_behind_a_subscribe_too() {
+    const SUBSCRIBE: &[u8] = &[0x82, 7, 0, 9, 0, 0, 1, b'a', 1];
+    const DISCONNECT: &[u8] = &[0xe0, 0];
+    let broker = Broker::start(&[]);
+    let mut watcher = clean(&broker, "w");
+    watcher.subscribe("#", QoS::AtMostOnce);
+    let connect = Connect {
+        will: Some(will(None)),
+        ..Connect::persistent("c")
+    };
+    for _ in 0..50 {
+        let (mut client, _) = Client::accepted(broker.address(), &connect);
+        let said = [SUBSCRIBE, &[0x30, 4, 0, 1, b'a', 0], DISCONNECT].concat();
+        client.send_bytes(&said).expect("it is sent");
+        drop(client);
+    }
+    for _ in 0..50 {
+        match watcher.receive().expect("the broker answers") {
+            Received::Publish(message) => assert_eq!(message.topic, "a", "and no will"),
+            other => panic!("no PUBLISH: {other:?}"),
+        }
+    }
+    nothing(&mut watcher);
+}
