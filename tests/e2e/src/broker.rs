@@ -335,7 +335,8 @@ fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> Jo
     })
 }
 
-/// A binary of this workspace: beside the test's own executable; the broker
+/// A binary of this workspace: beside the own executable, or above it where that
+/// is a test's; the broker
 /// also as `ROBUSTMQ_BIN` says.
 ///
 /// # Panics
@@ -345,9 +346,9 @@ pub fn binary(name: &str) -> PathBuf {
         return path.into();
     }
     let test = std::env::current_exe().expect("the test knows its path");
-    let directory = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("the target directory");
-    directory.join(name)
+    let beside = test.parent().expect("the target directory");
+    let above = beside.parent().expect("the target directory");
+    let found = [beside, above].map(|directory| directory.join(name));
+    let [beside, above] = found;
+    if beside.is_file() { beside } else { above }
 }
