@@ -8,6 +8,9 @@ use robustmq_protocol::topic::{self, FilterAutomaton};
 use crate::error::FormatError;
 use crate::wire::{Input, put_varint};
 
+/// What a visitor of topics says: go on, no more, or what is wrong.
+pub(super) type Visited = Result<ControlFlow<()>, FormatError>;
+
 /// The messages of one topic in a segment. State records do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicEntry<'a> {
@@ -152,7 +155,7 @@ impl<'a> Topics<'a> {
         namespace: &str,
         filter: &FilterAutomaton,
         after: Option<&str>,
-        mut visit: impl FnMut(&[u8], u64) -> Result<ControlFlow<()>, FormatError>,
+        mut visit: impl FnMut(&[u8], u64) -> Visited,
     ) -> Result<(), FormatError> {
         let map = self.map()?;
         let mut start = Vec::new();
@@ -217,7 +220,7 @@ impl<'a> Topics<'a> {
         namespace: &str,
         filter: &FilterAutomaton,
         after: Option<&str>,
-        visit: &mut dyn FnMut(TopicEntry<'_>, Posting<'a>) -> Result<ControlFlow<()>, FormatError>,
+        visit: &mut dyn FnMut(TopicEntry<'_>, Posting<'a>) -> Visited,
     ) -> Result<(), FormatError> {
         self.search(namespace, filter, after, |key, place| {
             self.visit_one(key, place, visit)
@@ -244,8 +247,8 @@ impl<'a> Topics<'a> {
         &self,
         key: &[u8],
         place: u64,
-        visit: &mut dyn FnMut(TopicEntry<'_>, Posting<'a>) -> Result<ControlFlow<()>, FormatError>,
-    ) -> Result<ControlFlow<()>, FormatError> {
+        visit: &mut dyn FnMut(TopicEntry<'_>, Posting<'a>) -> Visited,
+    ) -> Visited {
         let (totals, posting) = self.posting(place)?;
         let names = std::str::from_utf8(key)
             .ok()
