@@ -26,6 +26,7 @@ pub(crate) struct Catalog {
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     pub(crate) segment: Arc<Segment>,
+    pub(crate) index_start: u64,
     /// `None` for the newest segment, which has no end yet.
     pub(crate) index_end: Option<u64>,
 }
@@ -64,11 +65,22 @@ impl Catalog {
     pub(crate) fn find(&self, shard: ShardId, index: u64) -> Option<Span> {
         let starts = &self.starts[shard.0 as usize];
         let place = starts.partition_point(|&start| start <= index);
-        let place = place.checked_sub(1)?;
-        Some(Span {
+        Some(self.span(shard, place.checked_sub(1)?))
+    }
+
+    /// All segments, oldest first, with the part of the shard's indexes for
+    /// which each is responsible; some of them are empty.
+    pub(crate) fn spans(&self, shard: ShardId) -> impl Iterator<Item = Span> {
+        (0..self.segments.len()).map(move |place| self.span(shard, place))
+    }
+
+    fn span(&self, shard: ShardId, place: usize) -> Span {
+        let starts = &self.starts[shard.0 as usize];
+        Span {
             segment: Arc::clone(&self.segments[place]),
+            index_start: starts[place],
             index_end: starts.get(place + 1).copied(),
-        })
+        }
     }
 
     /// The lowest index of the shard that a segment can hold.

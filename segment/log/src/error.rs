@@ -99,6 +99,9 @@ impl OpenError {
 /// Why a read did not succeed. Damage is no error but a gap in what is read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// More was found than the caller wants to hold: ask for less.
+    #[error("more than {0} messages were found")]
+    TooMany(usize),
     /// There is no such shard.
     #[error("shard {0} does not exist")]
     Shard(robustmq_record::ShardId),

@@ -50,7 +50,10 @@ pub use disk::{Disk, DiskEntry, DiskFile, MemoryDisk, RealDisk};
 pub use disk_log::{DiskLog, RecoveredLog};
 pub use error::{AppendError, FatalLogError, OpenError, ReadError};
 pub use position::ShardPosition;
-pub use reader::{Gap, GapReason, LogReader, ReadChunk, ReadLimits, TopicTotals};
+pub use reader::{
+    Gap, GapReason, LastOfTopics, LastQuery, LogReader, ReadBackChunk, ReadChunk, ReadLimits,
+    TopicFigures, TopicPick, TopicPicks, TopicsPage, TopicsQuery,
+};
 pub use recovery::RecoveryReport;
 pub use retention::{CarryForward, RetentionBounds, RetentionPolicies, RetentionReport};
 pub use shard_log::{

@@ -10,11 +10,18 @@
 //! **Not here**: which records of a batch a reader wants (it gets whole
 //! batches).
 
+mod back;
+mod descent;
 mod entries;
+mod last;
+mod run;
 mod topics;
 mod walk;
 
-use std::collections::BTreeMap;
+pub use back::ReadBackChunk;
+pub use last::{LastOfTopics, LastQuery, TopicPick, TopicPicks};
+pub use topics::{TopicFigures, TopicsPage, TopicsQuery};
+
 use std::io;
 use std::sync::Arc;
 
@@ -27,7 +34,6 @@ use crate::disk::DiskFile;
 use crate::error::ReadError;
 use crate::position::ShardPosition;
 use crate::state::LogState;
-pub use topics::TopicTotals;
 use walk::Walk;
 
 /// The namespace of all topics, until there are several.
@@ -158,6 +164,65 @@ impl LogReader {
         self.walk(shard, from, Wanted::State, limits)
     }
 
+    /// Batches of a shard before an offset, newest first; with filters (without
+    /// prefix) only those with a topic that one of them matches. The first
+    /// batch may reach past `end`. Ends where nothing older is kept; that
+    /// there was more before is no gap.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn read_back(
+        &self,
+        shard: ShardId,
+        end: Offset,
+        filters: Option<&[FilterAutomaton]>,
+        limits: ReadLimits,
+    ) -> Result<ReadBackChunk, ReadError> {
+        self.check(shard)?;
+        let wanted = filters.map_or(Wanted::All, Wanted::Topics);
+        back::read_back(&self.state, shard, end, wanted, limits)
+    }
+
+    /// The last messages of every topic of a shard that a filter matches.
+    ///
+    /// Looks through the topic indexes from the newest segment to the oldest
+    /// (to where all was found, if the filter has no wildcard) and reads only
+    /// batches that hold one of the messages or, where no index is yet, might.
+    /// What it holds is bounded by `picks_max` and one segment's index.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`], and [`ReadError::TooMany`] when there are more
+    /// than `picks_max`.
+    pub fn last_of_topics(
+        &self,
+        shard: ShardId,
+        query: LastQuery<'_>,
+    ) -> Result<LastOfTopics, ReadError> {
+        self.check(shard)?;
+        last::last_of_topics(&self.state, shard, query)
+    }
+
+    /// The topics of a shard that a filter matches, with what they hold.
+    ///
+    /// What is in a segment with an index is counted by segment: of one that
+    /// the start of the shard cuts in two, and of one part of which Raft made
+    /// void in a later segment, everything counts. Every call looks through
+    /// all segments; of those that have no index yet, through all batches.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn topics(&self, shard: ShardId, query: TopicsQuery<'_>) -> Result<TopicsPage, ReadError> {
+        self.check(shard)?;
+        topics::topics(&self.state, shard, query)
+    }
+
+    fn check(&self, shard: ShardId) -> Result<(), ReadError> {
+        match self.state.has_shard(shard) {
+            true => Ok(()),
+            false => Err(ReadError::Shard(shard)),
+        }
+    }
+
     fn walk(
         &self,
         shard: ShardId,
@@ -165,9 +230,7 @@ impl LogReader {
         wanted: Wanted<'_>,
         limits: ReadLimits,
     ) -> Result<ReadChunk, ReadError> {
-        if !self.state.has_shard(shard) {
-            return Err(ReadError::Shard(shard));
-        }
+        self.check(shard)?;
         Walk::new(&self.state, shard, from, wanted, limits).run()
     }
 
@@ -188,9 +251,7 @@ impl LogReader {
     /// # Errors
     /// As [`LogReader::read`].
     pub fn entry(&self, shard: ShardId, index: u64) -> Result<Option<Arc<Batch>>, ReadError> {
-        if !self.state.has_shard(shard) {
-            return Err(ReadError::Shard(shard));
-        }
+        self.check(shard)?;
         let position = self.state.position(shard);
         if index < position.local_start || index >= position.flushed_end {
             return Ok(None);
@@ -208,29 +269,8 @@ impl LogReader {
     /// # Errors
     /// As [`LogReader::read`].
     pub fn find_time(&self, shard: ShardId, timestamp_ms: u64) -> Result<Offset, ReadError> {
-        if !self.state.has_shard(shard) {
-            return Err(ReadError::Shard(shard));
-        }
+        self.check(shard)?;
         entries::find_time(&self.state, shard, timestamp_ms)
-    }
-
-    /// The topics of a shard that a filter (without prefix) matches, by name: at
-    /// most `limit`, from the first name behind `after` on. Of sealed segments
-    /// all is counted that lies in them, what was purged of them too.
-    ///
-    /// # Errors
-    /// As [`LogReader::read`].
-    pub fn topics(
-        &self,
-        shard: ShardId,
-        filter: &FilterAutomaton,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<BTreeMap<String, TopicTotals>, ReadError> {
-        if !self.state.has_shard(shard) {
-            return Err(ReadError::Shard(shard));
-        }
-        topics::topics(&self.state, shard, filter, after, limit)
     }
 
     /// Where a shard stands.
@@ -270,3 +310,6 @@ pub(crate) fn parse_entry(
     }
     Ok(batch)
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,28 @@ impl TailCache {
         true
     }
 
+    /// The batches before `index_end`, newest first, without a hole and at most
+    /// `count_max`; none when the one right before it is not here.
+    pub(crate) fn before(
+        &self,
+        shard: ShardId,
+        index_end: u64,
+        count_max: usize,
+    ) -> Vec<Arc<Batch>> {
+        let batches = self.shard(shard).read();
+        let Some(first) = batches.front().map(|first| first.index()) else {
+            return Vec::new();
+        };
+        let count = index_end.saturating_sub(first);
+        match usize::try_from(count) {
+            Ok(count) if count <= batches.len() => {
+                let found = batches.iter().take(count).rev().take(count_max);
+                found.map(Arc::clone).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn get(&self, shard: ShardId, index: u64) -> Option<Arc<Batch>> {
         let mut found = None;
         self.visit(shard, index, |batch| {

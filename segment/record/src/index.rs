@@ -18,7 +18,7 @@ mod topics;
 
 pub use builder::IndexBuilder;
 pub use read::{BatchEntry, SegmentIndex, ShardIndex};
-pub use topics::TopicEntry;
+pub use topics::{Posting, TopicEntry};
 
 use crate::ids::{Lsn, SegmentId};
 

@@ -45,8 +45,8 @@ pub use frame::{
 };
 pub use ids::{Lsn, NodeId, Offset, SegmentId, ShardId, Term};
 pub use index::{
-    BatchEntry, INDEX_MAGIC, INDEX_VERSION, IndexBuilder, IndexedSegment, SegmentIndex, ShardIndex,
-    TopicEntry,
+    BatchEntry, INDEX_MAGIC, INDEX_VERSION, IndexBuilder, IndexedSegment, Posting, SegmentIndex,
+    ShardIndex, TopicEntry,
 };
 pub use record::{KIND_MESSAGE, RecordInput, RecordRef};
 pub use scan::{

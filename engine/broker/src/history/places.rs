@@ -1,7 +1,6 @@
 //! Places to go to: what a position is in the log, what lies between two, and
 //! where one comes to by going so many messages on or back.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use robustmq_log::ReadLimits;
@@ -11,11 +10,12 @@ use robustmq_record::{Offset, ShardId};
 use super::reader::resolve;
 use super::{HistoryError, HistoryReader, blocking};
 use crate::broker::Broker;
+use crate::dispatch::KIND_MESSAGE;
 use crate::positions::Positions;
 use crate::subscriptions::Subscriptions;
 
 /// How far a shift may go, messages.
-pub const SHIFT_MAX: u64 = 1_000_000;
+pub const SHIFT_MAX: u64 = 100_000;
 
 /// Messages looked at in one step.
 const PAGE: usize = 4096;
@@ -179,33 +179,60 @@ async fn back(
     from: &Positions,
     count: usize,
 ) -> Result<Positions, HistoryError> {
-    let oldest: Positions = broker
-        .shard_map
-        .shards()
-        .map(|shard| {
-            let start = Offset::new(broker.reader.position(shard).local_start, 0);
-            (shard, start.min(from.get(shard)))
-        })
-        .collect();
-    let end = Some(from.clone());
-    let mut reader = HistoryReader::over(broker, subscriptions.clone(), oldest, end);
-    let mut last: VecDeque<(ShardId, Offset)> = VecDeque::new();
-    loop {
-        let page = reader.next(PAGE).await?;
-        for message in &page.messages {
-            if last.len() == count {
-                last.pop_front();
-            }
-            let token = message.token();
-            last.push_back((token.shard, token.offset));
+    let (inner, subscriptions, from) = (Arc::clone(broker), subscriptions.clone(), from.clone());
+    blocking(broker, move || {
+        let mut last = Vec::new();
+        for shard in inner.shard_map.shards() {
+            last.extend(last_before(
+                &inner,
+                &subscriptions,
+                shard,
+                from.get(shard),
+                count,
+            )?);
         }
-        if page.at_end {
+        // The latest of all shards together.
+        last.sort_unstable_by(|one, other| other.cmp(one));
+        let mut places = from;
+        for (_, shard, offset) in last.into_iter().take(count) {
+            places.lower(shard, offset);
+        }
+        Ok(places)
+    })
+    .await
+}
+
+/// The last messages of one shard before an offset, newest first.
+fn last_before(
+    broker: &Broker,
+    subscriptions: &Subscriptions,
+    shard: ShardId,
+    before: Offset,
+    count: usize,
+) -> Result<Vec<(u64, ShardId, Offset)>, HistoryError> {
+    let filters = subscriptions.automata();
+    let mut end = clamp(broker, before, shard);
+    let mut found = Vec::new();
+    while found.len() < count {
+        let chunk = broker
+            .reader
+            .read_back(shard, end, Some(&filters), ReadLimits::default())
+            .map_err(|error| HistoryError::failed(&error))?;
+        for batch in &chunk.batches {
+            let messages = batch.records().rev().filter(|record| {
+                record.kind() == KIND_MESSAGE
+                    && record.offset() < before
+                    && subscriptions
+                        .matching(record.topic(), shard, record.offset())
+                        .is_some()
+            });
+            let place = messages.map(|record| (record.timestamp_ms(), shard, record.offset()));
+            found.extend(place.take(count - found.len()));
+        }
+        if chunk.at_start || chunk.next_end >= end {
             break;
         }
+        end = chunk.next_end;
     }
-    let mut places = from.clone();
-    for (shard, offset) in last {
-        places.lower(shard, offset);
-    }
-    Ok(places)
+    Ok(found)
 }

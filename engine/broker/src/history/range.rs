@@ -1,9 +1,9 @@
 //! From a range as the client spells it to places in the log, as the log is
 //! now. Blocks on the disk.
 
-use robustmq_log::{LogReader, ReadError, ReadLimits};
+use robustmq_log::{LastQuery, LogReader, ReadError, ReadLimits};
 use robustmq_protocol::topic::{FilterAutomaton, Moment, ReplayPosition, ReplayRange};
-use robustmq_record::{Batch, KIND_MESSAGE, Offset, OffsetToken, ShardId};
+use robustmq_record::{Batch, Offset, OffsetToken, ShardId};
 
 use super::last;
 use crate::positions::Positions;
@@ -225,31 +225,21 @@ impl Resolver<'_> {
         let Ok(automaton) = FilterAutomaton::parse(self.filter) else {
             return Ok(Vec::new());
         };
-        let mut found = last::LastOfTopics::new(count, at.is_some());
+        let mut found = last::Picks::new(at.is_some());
         for shard in self.reached() {
-            let mut from = self.oldest(shard);
             let visible = self.visible.get(shard);
-            let end = end.map_or(visible, |end| end.places.get(shard).min(visible));
-            while from < end {
-                let limits = ReadLimits::default();
-                let filters = Some(std::slice::from_ref(&automaton));
-                let chunk = self.reader.read(shard, from, filters, limits)?;
-                for batch in &chunk.batches {
-                    let records = batch.records_from(from).filter(|record| {
-                        record.kind() == KIND_MESSAGE
-                            && record.offset() < end
-                            && record.timestamp_ms() < until_ms
-                            && automaton.matches(record.topic().as_bytes())
-                    });
-                    for record in records {
-                        found.add(shard, &record)?;
-                    }
-                }
-                if chunk.at_end || chunk.next <= from {
-                    break;
-                }
-                from = chunk.next;
-            }
+            let query = LastQuery {
+                filter: &automaton,
+                count,
+                end: end.map_or(visible, |end| end.places.get(shard).min(visible)),
+                until_ms,
+                picks_max: found.room(),
+            };
+            let last = match self.reader.last_of_topics(shard, query) {
+                Err(ReadError::TooMany(_)) => return Err(RangeError::TooMany(last::PICKS_MAX)),
+                last => last?,
+            };
+            found.add(shard, last.topics);
         }
         Ok(found.finish())
     }

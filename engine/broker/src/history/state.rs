@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
-use robustmq_protocol::topic::ReplayRange;
+use robustmq_log::{LastQuery, ReadError};
+use robustmq_protocol::topic::{FilterAutomaton, ReplayPosition};
+use robustmq_record::{Offset, ShardId};
 
-use super::reader::{check_filter, resolve};
-use super::{HistoryError, HistoryMessage, blocking, picks};
+use super::last::PICKS_MAX;
+use super::reader::check_filter;
+use super::{HistoryError, HistoryMessage, RangeError, blocking, picks};
 use crate::broker::Broker;
+
+/// Messages read at a time.
+const READ_AT_A_TIME: usize = 64;
 
 /// The last message of every topic that `filter` matches, as of `at` (a moment
 /// as in `at:…`; none is now), without the topics that a retained message
@@ -28,22 +34,59 @@ pub async fn state(
         Some(at) => format!("at:{at}"),
         None => format!("at:ts:{now_ms}"),
     };
-    let range =
-        ReplayRange::from_parts(&position, None).map_err(|error| HistoryError::asked(&error))?;
-    let visible = broker.dispatch.progress().positions();
+    let until_ms = match ReplayPosition::parse(&position) {
+        Ok(ReplayPosition::At(moment)) => moment.to_unix_ms(now_ms).saturating_add(1),
+        Ok(_) => u64::MAX,
+        Err(error) => return Err(HistoryError::asked(&error)),
+    };
     let (inner, filter) = (Arc::clone(broker), filter.to_owned());
-    let found = blocking(broker, move || {
-        let resolved = resolve(&inner, &filter, &range, now_ms, visible)?;
-        picks::read(&inner.reader, resolved.picks.unwrap_or_default())
+    let after = after.map(str::to_owned);
+    blocking(broker, move || {
+        let mut last = last_messages(&inner, &filter, until_ms)?;
+        last.retain(|(topic, ..)| after.as_ref().is_none_or(|after| topic > after));
+        last.sort_unstable();
+        let mut messages = Vec::new();
+        for places in last.chunks(READ_AT_A_TIME) {
+            let places = places.iter().map(|(_, shard, offset)| (*shard, *offset));
+            let found = picks::read(&inner.reader, places.collect())?;
+            let found = found.into_iter().flatten();
+            messages.extend(found.filter(|message| !message.is_expired(now_ms)));
+            if messages.len() >= limit {
+                break;
+            }
+        }
+        messages.truncate(limit);
+        Ok(messages)
     })
-    .await?;
-    let mut messages: Vec<HistoryMessage> = found
-        .into_iter()
-        .flatten()
-        .filter(|message| !message.is_expired(now_ms))
-        .filter(|message| after.is_none_or(|after| message.topic() > after))
-        .collect();
-    messages.sort_unstable_by(|one, other| one.topic().cmp(other.topic()));
-    messages.truncate(limit);
-    Ok(messages)
+    .await
+}
+
+/// Where the last message of every topic lies, but for topics that it clears.
+fn last_messages(
+    broker: &Broker,
+    filter: &str,
+    until_ms: u64,
+) -> Result<Vec<(String, ShardId, Offset)>, HistoryError> {
+    let wanted = FilterAutomaton::parse(filter).map_err(|error| HistoryError::asked(&error))?;
+    let visible = broker.dispatch.progress().positions();
+    let mut last = Vec::new();
+    for shard in broker.shard_map.shards() {
+        let query = LastQuery {
+            filter: &wanted,
+            count: 1,
+            end: visible.get(shard),
+            until_ms,
+            picks_max: PICKS_MAX - last.len(),
+        };
+        let found = broker.reader.last_of_topics(shard, query);
+        let found = found.map_err(|error| match error {
+            ReadError::TooMany(_) => RangeError::TooMany(PICKS_MAX).into(),
+            error => HistoryError::failed(&error),
+        })?;
+        for topic in found.topics {
+            let pick = topic.picks.last().filter(|pick| !pick.clears);
+            last.extend(pick.map(|pick| (topic.topic.clone(), shard, pick.offset)));
+        }
+    }
+    Ok(last)
 }

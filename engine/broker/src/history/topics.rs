@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use robustmq_log::TopicsQuery;
 use robustmq_protocol::topic::FilterAutomaton;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -41,15 +42,18 @@ pub async fn topics(
         let mut infos: Vec<TopicInfo> = Vec::new();
         // A topic lies in one shard.
         for shard in inner.shard_map.shards() {
-            let found = inner
-                .reader
-                .topics(shard, &wanted, after.as_deref(), limit)
-                .map_err(|error| HistoryError::failed(&error))?;
-            infos.extend(found.into_iter().map(|(topic, totals)| TopicInfo {
-                topic,
-                messages: totals.messages,
-                bytes: totals.bytes,
-                last_timestamp: totals.timestamp_ms_max,
+            let query = TopicsQuery {
+                filter: &wanted,
+                after: after.as_deref(),
+                topics_max: limit,
+            };
+            let found = inner.reader.topics(shard, query);
+            let found = found.map_err(|error| HistoryError::failed(&error))?;
+            infos.extend(found.topics.into_iter().map(|figures| TopicInfo {
+                topic: figures.topic,
+                messages: figures.messages,
+                bytes: figures.bytes,
+                last_timestamp: figures.timestamp_ms_max,
             }));
         }
         infos.sort_unstable_by(|one, other| one.topic.cmp(&other.topic));

@@ -19,6 +19,15 @@ pub(super) enum Item {
     Hole { index_start: u64, index_end: u64 },
 }
 
+impl Item {
+    pub(super) fn batch(&self) -> Option<BatchEntry> {
+        match self {
+            Self::Batch(entry) => Some(*entry),
+            Self::Hole { .. } => None,
+        }
+    }
+}
+
 /// What to read of a segment.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
@@ -182,6 +191,30 @@ fn select_some(
     }
     selection.index_end = range.end;
     selection
+}
+
+/// Indexes of the range that the table does not have, newest first.
+pub(super) fn holes(table: &ShardIndex<'_>, range: Range) -> Vec<Range> {
+    let is_whole = u64::from(table.batch_count()) == table.index_end() - table.index_start();
+    let covers = table.index_start() <= range.start && table.index_end() >= range.end;
+    if is_whole && covers {
+        return Vec::new();
+    }
+    let first = table.seek_index(range.start);
+    let first = first.map_or(table.batch_count(), |entry| entry.ordinal);
+    let entries = (first..table.batch_count()).filter_map(|place| table.batch(place));
+    let selection = select_all(entries, range, usize::MAX, |_| false);
+    let hole = |item: &Item| match item {
+        Item::Batch(_) => None,
+        Item::Hole {
+            index_start,
+            index_end,
+        } => Some(Range {
+            start: *index_start,
+            end: *index_end,
+        }),
+    };
+    selection.items.iter().rev().filter_map(hole).collect()
 }
 
 /// The entry of one batch.

@@ -5,25 +5,20 @@ use std::sync::Arc;
 
 use robustmq_record::{Batch, BatchEntry, Offset, ShardId};
 
-use super::entries::{Item, Range, io_error, select};
-use super::{Gap, GapReason, ReadChunk, ReadLimits, Wanted, parse_entry};
+use super::entries::{Item, Range, select};
+use super::run::{self, Fetched, Outcome, Retries, Run};
+use super::{Gap, GapReason, ReadChunk, ReadLimits, Wanted};
 use crate::catalog::Span;
 use crate::disk::DiskFile;
 use crate::error::ReadError;
 use crate::files;
-use crate::state::{LogCounters, LogState};
+use crate::state::LogState;
 
 /// Segments looked at by one call, so that a filter that matches nothing does
 /// not hold its thread for long.
-const SEGMENTS_MAX: usize = 64;
+pub(super) const SEGMENTS_MAX: usize = 64;
 /// Bytes of batches that turn out not to match, looked at by one call.
-const PASSED_BYTES_MAX: usize = 16 << 20;
-/// Bytes read from the disk at once; a larger frame is read alone.
-const RUN_BYTES_MAX: u64 = 1 << 20;
-/// Bytes between two frames that are read along rather than skipped.
-const RUN_HOLE_BYTES_MAX: u64 = 16 << 10;
-/// How often a segment may be retired under a reader's hands before it gives up.
-const RETRIES_MAX: usize = 16;
+pub(super) const PASSED_BYTES_MAX: usize = 16 << 20;
 
 pub(super) struct Walk<'a> {
     state: &'a LogState,
@@ -36,13 +31,6 @@ pub(super) struct Walk<'a> {
     index: u64,
     bytes: usize,
     passed_bytes: usize,
-}
-
-/// How the reading of a segment ended.
-enum Outcome {
-    Done,
-    /// The segment went into other hands; look it up again.
-    Retired,
 }
 
 impl<'a> Walk<'a> {
@@ -67,7 +55,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn run(mut self) -> Result<ReadChunk, ReadError> {
-        let (mut segments, mut retries) = (0, 0);
+        let (mut segments, mut retries) = (0, Retries::default());
         loop {
             let position = self.state.position(self.shard);
             let end = position.visible_end();
@@ -92,16 +80,8 @@ impl<'a> Walk<'a> {
                 continue;
             };
             segments += 1;
-            match self.take_stored(&span, end) {
-                Ok(Outcome::Done) => (),
-                Ok(Outcome::Retired) => retries += 1,
-                Err(_) if span.segment.is_retired() => retries += 1,
-                Err(source) => return Err(io_error(&span.segment, source)),
-            }
-            if retries > RETRIES_MAX {
-                let source = io::Error::other("the segment is replaced again and again");
-                return Err(io_error(&span.segment, source));
-            }
+            let outcome = self.take_stored(&span, end);
+            retries.settle(&span, outcome)?;
         }
         self.chunk.next = Offset::new(self.index, 0).max(self.from);
         Ok(self.chunk)
@@ -166,11 +146,7 @@ impl<'a> Walk<'a> {
         let room = self.limits.batches_max.max(1) - self.chunk.batches.len();
         let selection = select(self.state, span, self.shard, range, self.wanted, room)?;
         let file = files::open(self.state, &span.segment)?;
-        let reason = if span.segment.info.compacted {
-            GapReason::Retention
-        } else {
-            GapReason::Damage
-        };
+        let reason = run::hole_reason(span);
         let mut items = &selection.items[..];
         while let Some((first, rest)) = items.split_first() {
             match first {
@@ -202,26 +178,9 @@ impl<'a> Walk<'a> {
 
     /// How many of the items, which begin with a batch, are read at once.
     fn run_of(&self, items: &[Item]) -> usize {
-        let entries = items.iter().map_while(|item| match item {
-            Item::Batch(entry) => Some(entry),
-            Item::Hole { .. } => None,
-        });
-        let room = (self.limits.bytes_max.saturating_sub(self.bytes) as u64).min(RUN_BYTES_MAX);
-        let (mut count, mut start, mut end) = (0, 0, 0);
-        for entry in entries {
-            let entry_end = entry.position + u64::from(entry.frame_len);
-            if count == 0 {
-                start = entry.position;
-            } else if entry.position < end
-                || entry.position - end > RUN_HOLE_BYTES_MAX
-                || entry_end - start > room
-            {
-                break;
-            }
-            end = entry_end;
-            count += 1;
-        }
-        count
+        let entries = items.iter().map_while(Item::batch);
+        let room = self.limits.bytes_max.saturating_sub(self.bytes) as u64;
+        run::length(entries, room)
     }
 
     fn take_run(
@@ -230,38 +189,16 @@ impl<'a> Walk<'a> {
         file: &dyn DiskFile,
         items: &[Item],
     ) -> io::Result<Outcome> {
-        let entries = items.iter().filter_map(|item| match item {
-            Item::Batch(entry) => Some(*entry),
-            Item::Hole { .. } => None,
-        });
-        let entries: Vec<BatchEntry> = entries.collect();
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return Ok(Outcome::Done);
-        };
-        let len = last.position + u64::from(last.frame_len) - first.position;
-        let mut bytes = vec![0; len as usize];
-        let read = file.read_at(first.position, &mut bytes)?;
-        bytes.truncate(read);
+        let entries: Vec<BatchEntry> = items.iter().filter_map(Item::batch).collect();
+        let run = Run::read(self.state, span, self.shard, file, &entries)?;
         for entry in &entries {
             if self.is_full() {
                 break;
             }
-            let start = ((entry.position - first.position) as usize).min(bytes.len());
-            let end = (start + entry.frame_len as usize).min(bytes.len());
-            let id = span.segment.id();
-            match parse_entry(&bytes[start..end], id, self.shard, entry) {
-                Ok(batch) => self.take(Arc::new(batch)),
-                Err(_) if span.segment.is_retired() => return Ok(Outcome::Retired),
-                Err(fault) => {
-                    LogCounters::add(&self.state.counters.damages, 1);
-                    tracing::warn!(
-                        segment = id.0,
-                        position = entry.position,
-                        shard = self.shard.0,
-                        index = entry.index,
-                        %fault,
-                        "a batch is damaged and left out"
-                    );
+            match run.batch(entry) {
+                Fetched::Batch(batch) => self.take(batch),
+                Fetched::Retired => return Ok(Outcome::Retired),
+                Fetched::Damaged => {
                     self.index = entry.index;
                     self.gap(entry.index + 1, GapReason::Damage);
                 }

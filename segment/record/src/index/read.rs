@@ -1,9 +1,11 @@
 //! Reading an index where it lies.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use robustmq_protocol::topic::FilterAutomaton;
 
-use super::topics::{TopicEntry, Topics};
+use super::topics::{Posting, TopicEntry, Topics};
 use super::{
     ALIGN, BATCH_LEN, HAS_STATE, HEADER_LEN, INDEX_MAGIC, INDEX_VERSION, IndexedSegment, SHARD_LEN,
 };
@@ -323,18 +325,21 @@ impl<'a> ShardIndex<'a> {
             .collect())
     }
 
-    /// Calls `visit` for the namespace's topics that the filter matches, in the
-    /// order of their names. The filter comes without a prefix.
+    /// Calls `visit` for the namespace's topics that the filter matches and
+    /// that come after `after`, in the order of their names, until it says no
+    /// more. The filter comes without a prefix.
     ///
     /// # Errors
-    /// As [`ShardIndex::postings`].
+    /// As [`ShardIndex::postings`], and those of `visit`.
     pub fn topics(
         &self,
         namespace: &str,
         filter: &FilterAutomaton,
-        mut visit: impl FnMut(TopicEntry<'_>),
+        after: Option<&str>,
+        mut visit: impl FnMut(TopicEntry<'_>, Posting<'a>) -> Result<ControlFlow<()>, FormatError>,
     ) -> Result<(), FormatError> {
-        self.topics_map().visit(namespace, filter, &mut visit)
+        self.topics_map()
+            .visit(namespace, filter, after, &mut visit)
     }
 
     /// Calls `visit` for all topics of all namespaces.

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -123,13 +124,27 @@ proptest! {
                 let postings = shard.postings("default", std::slice::from_ref(&automaton));
                 prop_assert_eq!(postings, Ok(wanted.into_iter().collect::<Vec<_>>()), "{}", text);
                 let mut found = Vec::new();
-                shard.topics("default", &automaton, |entry| {
+                shard.topics("default", &automaton, None, |entry, posting| {
                     assert_eq!(entry.namespace, "default");
                     let totals = (entry.records, entry.bytes, entry.timestamp_ms_max);
                     found.push((entry.topic.to_owned(), totals));
+                    let own = FilterAutomaton::parse(entry.topic).map(|own| [own]);
+                    if let Ok(own) = own {
+                        assert_eq!(posting.ordinals(), shard.postings("default", &own));
+                    }
+                    Ok(ControlFlow::Continue(()))
                 }).expect("a built index is valid");
                 let wanted: Vec<_> = totals.into_iter().map(|(t, n)| (t.to_owned(), n)).collect();
-                prop_assert_eq!(found, wanted, "{}", text);
+                prop_assert_eq!(&found, &wanted, "{}", text);
+                for (place, (topic, _)) in wanted.iter().enumerate() {
+                    let mut next = None;
+                    shard.topics("default", &automaton, Some(topic), |entry, _| {
+                        assert!(next.is_none(), "it was told to stop");
+                        next = Some(entry.topic.to_owned());
+                        Ok(ControlFlow::Break(()))
+                    }).expect("a built index is valid");
+                    prop_assert_eq!(next, wanted.get(place + 1).map(|(topic, _)| topic.clone()));
+                }
             }
         }
     }

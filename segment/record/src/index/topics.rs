@@ -1,10 +1,15 @@
 //! Topics of a shard: an FST from names to posting lists.
 
+use std::ops::ControlFlow;
+
 use fst::{Automaton, IntoStreamer, Map, Streamer};
 use robustmq_protocol::topic::{self, FilterAutomaton};
 
 use crate::error::FormatError;
 use crate::wire::{Input, put_varint};
+
+/// What a visitor of topics says: go on, no more, or what is wrong.
+pub(super) type Visited = Result<ControlFlow<()>, FormatError>;
 
 /// The messages of one topic in a segment. State records do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +24,40 @@ pub struct TopicEntry<'a> {
     pub bytes: u64,
     /// The latest of their timestamps.
     pub timestamp_ms_max: u64,
+}
+
+/// Which batches hold the messages of a topic, decoded when it is asked for:
+/// whoever looks through many topics needs it of few.
+#[derive(Clone, Debug)]
+pub struct Posting<'a> {
+    input: Input<'a>,
+    batch_count: u32,
+}
+
+impl Posting<'_> {
+    /// The ordinals of the batches, rising.
+    ///
+    /// # Errors
+    /// When the writer of the index broke its rules.
+    pub fn ordinals(&self) -> Result<Vec<u32>, FormatError> {
+        let mut ordinals = Vec::new();
+        self.visit(|ordinal| ordinals.push(ordinal))?;
+        Ok(ordinals)
+    }
+
+    fn visit(&self, mut visit: impl FnMut(u32)) -> Result<(), FormatError> {
+        let mut input = self.input.clone();
+        let mut next = 0u64;
+        for _ in 0..input.count(1)? {
+            let ordinal = next.saturating_add(input.varint()?);
+            if ordinal >= u64::from(self.batch_count) {
+                return Err(input.error("batch is not in the table"));
+            }
+            visit(ordinal as u32);
+            next = ordinal + 1;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,23 +148,37 @@ impl<'a> Topics<'a> {
     }
 
     /// Calls `visit` with the key and the posting's place of every topic of
-    /// the namespace that the filter matches.
+    /// the namespace that the filter matches and that comes after `after`, in
+    /// the order of their names, until it says no more.
     fn search(
         &self,
         namespace: &str,
         filter: &FilterAutomaton,
-        mut visit: impl FnMut(&[u8], u64) -> Result<(), FormatError>,
+        after: Option<&str>,
+        mut visit: impl FnMut(&[u8], u64) -> Visited,
     ) -> Result<(), FormatError> {
         let map = self.map()?;
-        let mut prefix = Vec::new();
-        write_key(&mut prefix, namespace, "");
-        let filter = filter.clone().with_prefix(&prefix);
+        let mut start = Vec::new();
+        write_key(&mut start, namespace, "");
+        let filter = filter.clone().with_prefix(&start);
+        start.extend_from_slice(after.unwrap_or_default().as_bytes());
         if let Some(key) = filter.exact() {
-            return map.get(key).map_or(Ok(()), |place| visit(key, place));
+            let is_after = after.is_none() || key > &start[..];
+            if let Some(place) = map.get(key).filter(|_| is_after) {
+                // There is no other one to go on with.
+                let _ = visit(key, place)?;
+            }
+            return Ok(());
         }
-        let mut stream = map.search(KeyFilter(filter)).into_stream();
+        let found = map.search(KeyFilter(filter));
+        let mut stream = match after {
+            Some(_) => found.gt(&start).into_stream(),
+            None => found.into_stream(),
+        };
         while let Some((key, place)) = stream.next() {
-            visit(key, place)?;
+            if visit(key, place)?.is_break() {
+                break;
+            }
         }
         Ok(())
     }
@@ -137,50 +190,39 @@ impl<'a> Topics<'a> {
         filter: &FilterAutomaton,
         marks: &mut [bool],
     ) -> Result<(), FormatError> {
-        self.search(namespace, filter, |_, place| {
-            self.mark_posting(place, marks)
+        self.search(namespace, filter, None, |_, place| {
+            let (_, posting) = self.posting(place)?;
+            posting.visit(|ordinal| marks[ordinal as usize] = true)?;
+            Ok(ControlFlow::Continue(()))
         })
     }
 
-    fn posting(&self, place: u64) -> Result<(TopicTotals, Input<'a>), FormatError> {
+    fn posting(&self, place: u64) -> Result<(TopicTotals, Posting<'a>), FormatError> {
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         let mut input = Input::at("posting", self.postings, place);
         let (records, bytes, age) = (input.varint()?, input.varint()?, input.varint()?);
         let Some(timestamp_ms_max) = self.timestamp_ms_max.checked_sub(age) else {
             return Err(input.error("timestamp is above the shard's"));
         };
-        Ok((
-            TopicTotals {
-                records,
-                bytes,
-                timestamp_ms_max,
-            },
-            input,
-        ))
+        let totals = TopicTotals {
+            records,
+            bytes,
+            timestamp_ms_max,
+        };
+        let batch_count = self.batch_count;
+        Ok((totals, Posting { input, batch_count }))
     }
 
-    fn mark_posting(&self, place: u64, marks: &mut [bool]) -> Result<(), FormatError> {
-        let (_, mut input) = self.posting(place)?;
-        let mut next = 0u64;
-        for _ in 0..input.count(1)? {
-            let ordinal = next.saturating_add(input.varint()?);
-            if ordinal >= u64::from(self.batch_count) {
-                return Err(input.error("batch is not in the table"));
-            }
-            marks[ordinal as usize] = true;
-            next = ordinal + 1;
-        }
-        Ok(())
-    }
-
-    /// Calls `visit` for the topics of the namespace that the filter matches.
+    /// Calls `visit` for the topics of the namespace that the filter matches
+    /// and that come after `after`, until it says no more.
     pub(super) fn visit(
         &self,
         namespace: &str,
         filter: &FilterAutomaton,
-        visit: &mut dyn FnMut(TopicEntry<'_>),
+        after: Option<&str>,
+        visit: &mut dyn FnMut(TopicEntry<'_>, Posting<'a>) -> Visited,
     ) -> Result<(), FormatError> {
-        self.search(namespace, filter, |key, place| {
+        self.search(namespace, filter, after, |key, place| {
             self.visit_one(key, place, visit)
         })
     }
@@ -193,7 +235,10 @@ impl<'a> Topics<'a> {
         let map = self.map()?;
         let mut stream = map.stream();
         while let Some((key, place)) = stream.next() {
-            self.visit_one(key, place, visit)?;
+            let _ = self.visit_one(key, place, &mut |entry, _| {
+                visit(entry);
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
         Ok(())
     }
@@ -202,20 +247,21 @@ impl<'a> Topics<'a> {
         &self,
         key: &[u8],
         place: u64,
-        visit: &mut dyn FnMut(TopicEntry<'_>),
-    ) -> Result<(), FormatError> {
-        let (totals, input) = self.posting(place)?;
+        visit: &mut dyn FnMut(TopicEntry<'_>, Posting<'a>) -> Visited,
+    ) -> Visited {
+        let (totals, posting) = self.posting(place)?;
         let names = std::str::from_utf8(key)
             .ok()
             .and_then(|key| key.split_once('\0'));
-        let (namespace, topic) = names.ok_or_else(|| input.error("key is not a topic's"))?;
-        visit(TopicEntry {
+        let (namespace, topic) =
+            names.ok_or_else(|| posting.input.error("key is not a topic's"))?;
+        let entry = TopicEntry {
             namespace,
             topic,
             records: totals.records,
             bytes: totals.bytes,
             timestamp_ms_max: totals.timestamp_ms_max,
-        });
-        Ok(())
+        };
+        visit(entry, posting)
     }
 }
