@@ -6,6 +6,7 @@
 //! told, then what is queued is finished and flushed.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,8 +29,9 @@ use crate::registry::Registry;
 use crate::shard_map::{DEFAULT_NAMESPACE, ShardMap};
 use crate::startup;
 
-/// Sessions that may read their backlog from disk at a time.
-const BACKLOG_READS_MAX: usize = 16;
+/// Readers that may read from disk at a time, per processor: reading ahead for
+/// many keeps those waiting that publish.
+const READS_PER_PROCESSOR: usize = 1;
 
 /// How long connections are given to end when the broker stops.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
@@ -240,7 +242,7 @@ impl Assembled {
             admissions: Arc::new(Semaphore::new(config.limits.connections_max as usize)),
             registry: Arc::new(Registry::default()),
             cursors: Cursors::default(),
-            reads: Semaphore::new(BACKLOG_READS_MAX),
+            reads: Semaphore::new(reads_max()),
             epoch: AtomicU64::new(0),
             shard_map,
             mailboxes,
@@ -284,6 +286,11 @@ impl Limits {
             packet_size_max: u32::try_from(config.mqtt.max_packet_size.bytes()).unwrap_or(u32::MAX),
         }
     }
+}
+
+fn reads_max() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    (processors * READS_PER_PROCESSOR).max(2)
 }
 
 fn mailbox_limits(config: &Config) -> BatchLimits {

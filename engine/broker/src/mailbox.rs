@@ -11,6 +11,7 @@
 //!
 //! **Not here**: what becomes of a stored batch (`dispatch`).
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -59,19 +60,78 @@ pub(crate) trait OutcomeSink: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MailboxFull;
 
+/// A batch that is built is closed at this size: readers of one message read
+/// its whole batch.
+const BATCH_BYTES: usize = 64 << 10;
+
 struct Open {
     builder: BatchBuilder,
     waiters: Waiters,
+    /// Batches that were closed, oldest first, and their bytes.
+    closed: VecDeque<(BatchBuilder, Waiters)>,
+    closed_bytes: usize,
     blocked: Vec<Arc<Link>>,
     /// Messages that were ever put in.
     messages: u64,
 }
 
 impl Open {
-    fn count(&mut self, record: &RecordInput<'_>) {
+    fn new(limits: BatchLimits) -> Self {
+        Self {
+            builder: BatchBuilder::new(limits),
+            waiters: Waiters::default(),
+            closed: VecDeque::new(),
+            closed_bytes: 0,
+            blocked: Vec::new(),
+            messages: 0,
+        }
+    }
+
+    /// Appends a record; its slot in the batch that is built.
+    fn push(&mut self, record: &RecordInput<'_>, limits: BatchLimits) -> Option<u16> {
+        if self.builder.size_bytes() >= BATCH_BYTES {
+            self.close(limits);
+        }
+        let over = self.closed_bytes + self.builder.size_bytes() + record.payload.len();
+        if over > limits.bytes_max && !self.is_empty() {
+            return None;
+        }
+        let slot = match self.builder.try_push(record) {
+            Ok(slot) => slot,
+            Err(_) => {
+                // It has as many records as a batch may have.
+                self.close(limits);
+                self.builder.try_push(record).ok()?
+            }
+        };
         let messages = u64::from(record.kind == KIND_MESSAGE);
         self.messages += messages;
         self.waiters.messages += messages;
+        Some(slot)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.closed.is_empty() && self.builder.is_empty()
+    }
+
+    fn close(&mut self, limits: BatchLimits) {
+        let builder = std::mem::replace(&mut self.builder, BatchBuilder::new(limits));
+        self.closed_bytes += builder.size_bytes();
+        let waiters = std::mem::take(&mut self.waiters);
+        self.closed.push_back((builder, waiters));
+    }
+
+    /// The oldest batch.
+    fn take(&mut self, limits: BatchLimits) -> Option<(BatchBuilder, Waiters)> {
+        if self.closed.is_empty() {
+            if self.builder.is_empty() {
+                return None;
+            }
+            self.close(limits);
+        }
+        let (builder, waiters) = self.closed.pop_front()?;
+        self.closed_bytes -= builder.size_bytes();
+        Some((builder, waiters))
     }
 }
 
@@ -93,12 +153,7 @@ impl Mailboxes {
     /// Empty mailboxes; `limits` bound what each holds while the log is busy.
     pub(crate) fn new(shards: u32, limits: BatchLimits, sink: Arc<dyn OutcomeSink>) -> Self {
         let mailbox = || Mailbox {
-            open: Mutex::new(Open {
-                builder: BatchBuilder::new(limits),
-                waiters: Waiters::default(),
-                blocked: Vec::new(),
-                messages: 0,
-            }),
+            open: Mutex::new(Open::new(limits)),
             space: Notify::new(),
         };
         Self {
@@ -142,9 +197,8 @@ impl Mailboxes {
             space.as_mut().enable();
             let pushed = {
                 let mut open = mailbox.open.lock();
-                let pushed = open.builder.try_push(record).is_ok();
+                let pushed = open.push(record, self.limits).is_some();
                 if pushed && let Some(waiter) = waiter.take() {
-                    open.count(record);
                     open.waiters.waiters.push(waiter);
                 }
                 pushed
@@ -184,15 +238,8 @@ impl BatchSource for Mailboxes {
         let mailbox = self.mailbox(shard);
         let (builder, waiters, blocked) = {
             let mut open = mailbox.open.lock();
-            if open.builder.is_empty() {
-                return None;
-            }
-            let builder = std::mem::replace(&mut open.builder, BatchBuilder::new(self.limits));
-            (
-                builder,
-                std::mem::take(&mut open.waiters),
-                std::mem::take(&mut open.blocked),
-            )
+            let (builder, waiters) = open.take(self.limits)?;
+            (builder, waiters, std::mem::take(&mut open.blocked))
         };
         for link in blocked {
             link.nudge();
@@ -237,7 +284,7 @@ impl Appender<'_> {
         let Some((_, open)) = self.current.as_mut() else {
             return Err(MailboxFull);
         };
-        let Ok(slot) = open.builder.try_push(record) else {
+        let Some(slot) = open.push(record, self.mailboxes.limits) else {
             if !open
                 .blocked
                 .iter()
@@ -247,7 +294,6 @@ impl Appender<'_> {
             }
             return Err(MailboxFull);
         };
-        open.count(record);
         if let Some(ticket) = ticket {
             let link = open.waiters.link_index(self.link);
             open.waiters

@@ -135,16 +135,16 @@ impl Writer {
             if !self.state.has_shard(shard) {
                 continue;
             }
-            if gathered >= self.state.config.round_bytes_max {
-                self.inbox.mark(shard);
-                continue;
-            }
-            if let Some(taken) = self.source.take(shard) {
-                // There may be more; the next round asks again.
-                self.inbox.mark(shard);
+            while gathered < self.state.config.round_bytes_max
+                && let Some(taken) = self.source.take(shard)
+            {
                 gathered += taken.builder.size_bytes();
                 worked = true;
                 self.place_taken(shard, taken);
+            }
+            if gathered >= self.state.config.round_bytes_max {
+                // There may be more; the next round asks again.
+                self.inbox.mark(shard);
             }
         }
         self.woken = woken;
@@ -469,7 +469,7 @@ impl Writer {
             self.command(command);
         }
         for shard in shards {
-            if let Some(taken) = self.source.take(shard) {
+            while let Some(taken) = self.source.take(shard) {
                 (taken.completion)(Err(AppendError::Shutdown));
             }
         }
