@@ -82,6 +82,7 @@ fn run(options: &Options, size: u64) -> Value {
     let mut broker = Broker::start(&sets);
     eprintln!("filling {} …", options.size);
     let filled = fill::fill(&broker, size, options.payload, RARE);
+    measure::wait_for_indexes(&broker);
     // Nothing of it is to be in the broker's memory.
     broker.stop();
     measure::forget_files(&broker);

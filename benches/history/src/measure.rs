@@ -13,6 +13,9 @@ use robustmq_protocol::QoS;
 use crate::fill::{RARE_TOPIC, publish};
 use crate::wire::{self, Count};
 
+/// How long indexes may take.
+const INDEX_PATIENCE: Duration = Duration::from_secs(120);
+
 /// How long publishing is measured.
 const SPAN: Duration = Duration::from_secs(5);
 
@@ -22,6 +25,22 @@ fn segments(broker: &Broker) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
     files.sort();
     files
+}
+
+/// Waits until all segments but the one that is written and the ones made ready
+/// have their index: it is built behind the writing.
+pub(crate) fn wait_for_indexes(broker: &Broker) {
+    let ending = |path: &PathBuf, ending| path.extension().is_some_and(|found| found == ending);
+    let start = Instant::now();
+    loop {
+        let files = segments(broker);
+        let sealed = files.iter().filter(|path| ending(path, "seg")).count();
+        let indexes = files.iter().filter(|path| ending(path, "idx")).count();
+        if indexes + 1 >= sealed || start.elapsed() > INDEX_PATIENCE {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Asks the system to drop what it holds of the log's files.

@@ -33,6 +33,10 @@ pub trait DiskFile: Send + Sync {
     /// What the system says.
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Says that these bytes are going to be read, so that a disk which can
+    /// begins at once. Nothing depends on it.
+    fn will_need(&self, _position: u64, _len: u64) {}
+
     /// Writes all bytes at `position`, extending the file if needed.
     ///
     /// # Errors

@@ -103,6 +103,14 @@ pub(crate) enum Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Whether only topics that are named are wanted.
+    pub(crate) fn is_exact(&self) -> bool {
+        match self {
+            Self::Topics(filters) => filters.iter().all(|filter| filter.exact().is_some()),
+            Self::All | Self::State => false,
+        }
+    }
+
     pub(crate) fn wants(&self, batch: &Batch) -> bool {
         match self {
             Self::All => true,

@@ -433,7 +433,7 @@ impl Session {
         let found = tokio::task::spawn_blocking(move || {
             reads
                 .into_iter()
-                .map(|(shard, from)| catch_up::read(&broker.reader, shard, from, &filters))
+                .map(|place| catch_up::read(&broker.reader, place, &filters))
                 .collect::<Vec<_>>()
         })
         .await;

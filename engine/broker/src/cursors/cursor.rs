@@ -8,7 +8,7 @@ use robustmq_log::AppendError;
 use super::state::{CursorState, Given, MemberId, Place, Taken};
 use super::{CursorRefusal, store};
 use crate::broker::Broker;
-use crate::history::catch_up::{self, Found};
+use crate::history::catch_up::{self, Found, ReadPlace};
 use crate::history::everything;
 use crate::link::Link;
 use crate::positions::Positions;
@@ -251,7 +251,7 @@ impl Membership {
     }
 
     /// Begins to read for the cursor, after [`Taken::Read`].
-    pub(crate) fn reading(&self, places: Vec<Place>) -> Reading {
+    pub(crate) fn reading(&self, places: Vec<ReadPlace>) -> Reading {
         let generation = self.cursor.inner.lock().state.generation();
         Reading {
             cursor: Arc::clone(&self.cursor),
@@ -283,7 +283,7 @@ impl Drop for Membership {
 pub(crate) struct Reading {
     cursor: Arc<Cursor>,
     generation: u64,
-    places: Vec<Place>,
+    places: Vec<ReadPlace>,
     found: Vec<Found>,
 }
 
@@ -291,8 +291,8 @@ impl Reading {
     /// Reads the log; blocks on the disk. False if the disk refused.
     pub(crate) fn run(&mut self, broker: &Broker) -> bool {
         let filters = self.cursor.inner.lock().state.subscriptions().automata();
-        for (shard, from) in std::mem::take(&mut self.places) {
-            let found = catch_up::read(&broker.reader, shard, from, &filters);
+        for place in std::mem::take(&mut self.places) {
+            let found = catch_up::read(&broker.reader, place, &filters);
             if found.failed {
                 self.found.clear();
                 return false;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use robustmq_record::{Batch, Offset, ShardId};
 
-use crate::history::catch_up::Found;
+use crate::history::catch_up::{Found, ReadPlace};
 use crate::history::{CatchUp, Step};
 use crate::link::Delivery;
 use crate::positions::Positions;
@@ -45,7 +45,7 @@ pub(crate) enum Taken {
     /// Messages, now with the member.
     Messages(Vec<Given>),
     /// The log must be read, by this member.
-    Read(Vec<Place>),
+    Read(Vec<ReadPlace>),
     /// Somebody else reads, or there is nothing more at present.
     Wait,
 }

@@ -22,8 +22,8 @@ use crate::positions::Positions;
 use crate::subscription::TargetOptions;
 use crate::subscriptions::Subscriptions;
 
-/// Bytes of batches read ahead per shard.
-const READ_AHEAD_BYTES: usize = 256 * 1024;
+/// Bytes of batches that a reader reads ahead, in all shards together.
+const READ_AHEAD_BYTES: usize = 1 << 20;
 
 /// Batches read ahead per shard.
 const READ_AHEAD_BATCHES: usize = 64;
@@ -54,6 +54,14 @@ pub(crate) enum Step {
     Rejoin,
     /// The gap up to dispatch is closed: the session is live.
     Live,
+}
+
+/// A read to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReadPlace {
+    shard: ShardId,
+    pub(crate) from: Offset,
+    bytes_max: usize,
 }
 
 /// What one read found.
@@ -188,11 +196,19 @@ impl CatchUp {
     }
 
     /// The reads to make, to be run where blocking is allowed.
-    pub(crate) fn reads(&self) -> Vec<(ShardId, Offset)> {
+    pub(crate) fn reads(&self) -> Vec<ReadPlace> {
+        // A filter that reaches one shard reads as far ahead there as another
+        // one does in all.
+        let reached = self.shards.iter().filter(|one| one.next != Offset::MAX);
+        let bytes_max = READ_AHEAD_BYTES / reached.count().max(1);
         self.shards
             .iter()
             .filter(|backlog| backlog.ready.is_empty() && !backlog.at_end)
-            .map(|backlog| (backlog.shard, backlog.next))
+            .map(|backlog| ReadPlace {
+                shard: backlog.shard,
+                from: backlog.next,
+                bytes_max,
+            })
             .collect()
     }
 
@@ -238,12 +254,16 @@ impl CatchUp {
 /// could not read.
 pub(crate) fn read(
     reader: &LogReader,
-    shard: ShardId,
-    from: Offset,
+    place: ReadPlace,
     filters: &[topic::FilterAutomaton],
 ) -> Found {
+    let ReadPlace {
+        shard,
+        from,
+        bytes_max,
+    } = place;
     let limits = ReadLimits {
-        bytes_max: READ_AHEAD_BYTES,
+        bytes_max,
         batches_max: READ_AHEAD_BATCHES,
     };
     match reader.read(shard, from, Some(filters), limits) {

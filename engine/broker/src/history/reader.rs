@@ -314,7 +314,7 @@ impl HistoryReader {
         let filters = self.subscriptions.automata();
         let broker = Arc::clone(&self.broker);
         let found = blocking(&self.broker, move || {
-            let read = |(shard, from)| catch_up::read(&broker.reader, shard, from, &filters);
+            let read = |place| catch_up::read(&broker.reader, place, &filters);
             Ok(reads.into_iter().map(read).collect::<Vec<_>>())
         })
         .await?;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,6 +122,12 @@ impl DiskFile for OsFile {
             }
         }
         Ok(read)
+    }
+
+    fn will_need(&self, position: u64, len: u64) {
+        use rustix::fs::{Advice, fadvise};
+        // Advice that is not taken costs nothing but time.
+        let _ = fadvise(&self.0, position, NonZero::new(len), Advice::WillNeed);
     }
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {

@@ -17,6 +17,10 @@ use crate::state::LogState;
 /// Segments looked at by one call, so that a filter that matches nothing does
 /// not hold its thread for long.
 pub(super) const SEGMENTS_MAX: usize = 64;
+/// Batches of few topics that the disk is told of ahead.
+const PREFETCHED_BATCHES: usize = 64;
+/// Segments looked at for them.
+const PREFETCHED_SEGMENTS: usize = 16;
 /// Bytes of batches that turn out not to match, looked at by one call.
 pub(super) const PASSED_BYTES_MAX: usize = 16 << 20;
 
@@ -79,6 +83,9 @@ impl<'a> Walk<'a> {
                 self.gap(start.max(self.index + 1), GapReason::Damage);
                 continue;
             };
+            if segments == 0 && self.wanted.is_exact() {
+                self.prefetch(end);
+            }
             segments += 1;
             let outcome = self.take_stored(&span, end);
             retries.settle(&span, outcome)?;
@@ -135,6 +142,35 @@ impl<'a> Walk<'a> {
         let any = !found.is_empty();
         found.into_iter().for_each(|batch| self.take(batch));
         any
+    }
+
+    /// Has the disk begin with what this call and the next ones will read: the
+    /// batches of few topics lie far apart, and reading them one after the
+    /// other would wait for the disk every time.
+    fn prefetch(&self, visible_end: u64) {
+        let (mut index, mut left) = (self.index, PREFETCHED_BATCHES);
+        for _ in 0..PREFETCHED_SEGMENTS {
+            let Some(span) = self.state.catalog().find(self.shard, index) else {
+                return;
+            };
+            let end = span.index_end.unwrap_or(u64::MAX).min(visible_end);
+            let is_indexed = span.segment.tables.read().is_none();
+            if index >= end || left == 0 || !is_indexed {
+                return;
+            }
+            let range = Range { start: index, end };
+            let selected = select(self.state, &span, self.shard, range, self.wanted, left);
+            let file = files::open(self.state, &span.segment);
+            // Reading itself will tell what is wrong.
+            let (Ok(selection), Ok(file)) = (selected, file) else {
+                return;
+            };
+            for entry in selection.items.iter().filter_map(Item::batch) {
+                file.will_need(entry.position, u64::from(entry.frame_len));
+                left -= 1;
+            }
+            index = selection.index_end;
+        }
     }
 
     fn take_stored(&mut self, span: &Span, visible_end: u64) -> io::Result<Outcome> {

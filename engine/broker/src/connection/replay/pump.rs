@@ -12,6 +12,7 @@ use super::{Asked, Need, PICKS_AT_A_TIME, Replay, Replays};
 use crate::connection::deliver::{Manner, Sent, Source};
 use crate::connection::pumped::Pumped;
 use crate::connection::session::Session;
+use crate::history::catch_up::ReadPlace;
 use crate::history::{RangeError, Resolved, Resolver, catch_up};
 use crate::link::Delivery;
 use crate::positions::Positions;
@@ -31,7 +32,7 @@ enum Sending {
 
 /// What one replay has to read.
 enum Reading {
-    Log(Vec<(ShardId, Offset)>),
+    Log(Vec<ReadPlace>),
     Picks(Vec<(ShardId, Offset)>),
 }
 
@@ -333,7 +334,7 @@ fn read(reader: &LogReader, reading: Reading, subscriptions: &Subscriptions) -> 
     match reading {
         Reading::Log(places) => {
             let filters = subscriptions.automata();
-            let read = |(shard, from)| catch_up::read(reader, shard, from, &filters);
+            let read = |place| catch_up::read(reader, place, &filters);
             Found::Log(places.into_iter().map(read).collect())
         }
         Reading::Picks(picks) => {

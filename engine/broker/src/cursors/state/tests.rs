@@ -68,7 +68,7 @@ fn take(state: &mut CursorState, log: &Log, member: MemberId, count: usize) -> V
             Taken::Messages(given) => return given,
             Taken::Wait => return Vec::new(),
             Taken::Read(places) => {
-                let found = places.iter().map(|(_, from)| log.read(*from)).collect();
+                let found = places.iter().map(|place| log.read(place.from)).collect();
                 state.found(found, state.generation());
             }
         }
