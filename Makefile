@@ -16,15 +16,17 @@ ARGS ?= start
 ROUNDS ?= 500
 # Mutations per target of `make fuzz`.
 ITERATIONS ?= 1000000
+# Log of `make bench-history`.
+SIZE ?= 10GB
 
 CARGO ?= cargo
 BUILD := --release --workspace --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fmt generate torture fuzz clean
+.PHONY: help run build test check fmt generate torture fuzz bench-history clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
 
 run: build ## install what is missing, build, start the broker on its defaults
 	@exec "$(CARGO_TARGET_DIR)/release/robustmq" $(ARGS)
@@ -65,6 +67,11 @@ torture: ## kill the broker ROUNDS times under load and look for anything lost
 fuzz: ## run every fuzz target with ITERATIONS mutations
 	@scripts/bootstrap build
 	ROBUSTMQ_FUZZ_ITERATIONS=$(ITERATIONS) $(CARGO) test $(BUILD) --test fuzz -- --nocapture
+
+bench-history: ## measure reading of history from a log of SIZE
+	@scripts/bootstrap build
+	$(CARGO) build $(BUILD)
+	"$(CARGO_TARGET_DIR)/release/bench-history" --size $(SIZE)
 
 clean: ## remove everything that was built
 	$(CARGO) clean
