@@ -4,6 +4,7 @@ mod access;
 mod cursors;
 mod history;
 mod ledger;
+mod real_client;
 mod sessions;
 mod tail;
 
