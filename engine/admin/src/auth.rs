@@ -2,6 +2,12 @@
 //!
 //! Secrets are kept as argon2id hashes; one that was found right is remembered
 //! by its SHA-256, so that the price of argon2 is paid once.
+//!
+//! **Invariants**
+//! 1. What guesses cost the broker is bounded, however many come at once: one
+//!    hash is computed at a time (its memory is 19 MB), few wait for that, and
+//!    the rest is told to come again. Keys that were used before, and the local
+//!    one, never wait.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,6 +26,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 use robustmq_config::{ApiKey, LOCAL_KEY, Role};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::App;
 use crate::error::ApiError;
@@ -32,6 +39,15 @@ const SECRET_BYTES: usize = 32;
 
 /// A refused key is logged at most so often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Hashes computed at a time.
+const HASHES_MAX: usize = 1;
+
+/// Secrets that may wait to be hashed, the one that is being hashed included.
+const WAITING_MAX: usize = 16;
+
+/// Letters of a refused name that are logged.
+const LOGGED_LETTERS_MAX: usize = 64;
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +86,19 @@ pub struct Keys {
     keys: Vec<Key>,
     local: PathBuf,
     logged: Mutex<Option<Instant>>,
+    waiting: Arc<Semaphore>,
+    hashing: Arc<Semaphore>,
+}
+
+/// What a name and a secret are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Worth {
+    /// They open what this role may do.
+    Role(Role),
+    /// They open nothing.
+    Nothing,
+    /// Too many others are being looked at.
+    Busy,
 }
 
 fn sum(secret: &str) -> Sum {
@@ -124,29 +153,60 @@ impl Keys {
             keys,
             local,
             logged: Mutex::new(None),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            hashing: Arc::new(Semaphore::new(HASHES_MAX)),
         })
     }
 
-    /// The role of a key, if name and secret are right.
-    fn role(&self, name: &str, secret: &str) -> Option<Role> {
-        let key = self.keys.iter().find(|key| key.name == name)?;
+    /// What a name and a secret are worth.
+    async fn worth(self: &Arc<Self>, name: &str, secret: &str) -> Worth {
+        let Some(index) = self.keys.iter().position(|key| key.name == name) else {
+            return Worth::Nothing;
+        };
+        let key = &self.keys[index];
         let given = sum(secret);
         // Sums of secrets: how long comparing them takes tells nothing.
         if *key.sum.lock() == Some(given) {
-            return Some(key.role);
+            return Worth::Role(key.role);
         }
-        let hash = PasswordHash::new(key.hash.as_deref()?).ok()?;
-        Argon2::default()
-            .verify_password(secret.as_bytes(), &hash)
-            .ok()?;
-        *key.sum.lock() = Some(given);
-        Some(key.role)
+        if key.hash.is_none() {
+            return Worth::Nothing;
+        }
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            return Worth::Busy;
+        };
+        let Ok(turn) = Arc::clone(&self.hashing).acquire_owned().await else {
+            return Worth::Busy;
+        };
+        let (keys, text) = (Arc::clone(self), secret.to_owned());
+        let hashed = tokio::task::spawn_blocking(move || {
+            // Held to the end of the work: whoever asks and hangs up leaves it behind.
+            let _held = (place, turn);
+            keys.verify(index, &text)
+        });
+        match hashed.await {
+            Ok(true) => {
+                *key.sum.lock() = Some(given);
+                Worth::Role(key.role)
+            }
+            _ => Worth::Nothing,
+        }
+    }
+
+    fn verify(&self, index: usize, secret: &str) -> bool {
+        let hash = self.keys[index].hash.as_deref();
+        let Some(Ok(hash)) = hash.map(PasswordHash::new) else {
+            return false;
+        };
+        let verified = Argon2::default().verify_password(secret.as_bytes(), &hash);
+        verified.is_ok()
     }
 
     fn log_refusal(&self, name: &str) {
         let mut logged = self.logged.lock();
         if logged.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
             *logged = Some(Instant::now());
+            let name: String = name.chars().take(LOGGED_LETTERS_MAX).collect();
             tracing::warn!(
                 key = name,
                 "a key of the HTTP interface was refused: its name or its secret is wrong"
@@ -202,15 +262,19 @@ pub(crate) async fn require_key(
             "give a key: Authorization: Basic with its name and secret. The file api-key in the broker's data directory holds one; [[api.key]] in the configuration makes others",
         ));
     };
-    let keys = Arc::clone(&app.keys);
-    let asked = name.clone();
-    // Hashing takes a while.
-    let role = tokio::task::spawn_blocking(move || keys.role(&asked, &secret)).await;
-    let Ok(Some(role)) = role else {
-        app.keys.log_refusal(&name);
-        return Err(ApiError::unauthorized(
-            "the name or the secret of the key is wrong",
-        ));
+    let role = match app.keys.worth(&name, &secret).await {
+        Worth::Role(role) => role,
+        Worth::Nothing => {
+            app.keys.log_refusal(&name);
+            return Err(ApiError::unauthorized(
+                "the name or the secret of the key is wrong",
+            ));
+        }
+        Worth::Busy => {
+            return Err(ApiError::too_many_requests(
+                "too many secrets are being checked: try again in a second",
+            ));
+        }
     };
     if !may(role, request.method()) {
         return Err(ApiError::forbidden(format!(

@@ -13,7 +13,7 @@ pub(crate) struct ApiError {
     #[serde(skip)]
     pub(crate) status: StatusCode,
     /// A word for programs: `BAD_REQUEST`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`,
-    /// `METHOD_NOT_ALLOWED`, `CONFLICT`, `INTERNAL_ERROR`.
+    /// `METHOD_NOT_ALLOWED`, `CONFLICT`, `TOO_MANY_REQUESTS`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE`.
     code: &'static str,
     /// A sentence for people: what is wrong, and what would be right.
     message: String,
@@ -50,6 +50,11 @@ impl ApiError {
         Self::new(status, "METHOD_NOT_ALLOWED", message)
     }
 
+    pub(crate) fn too_many_requests(message: impl Into<String>) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, "TOO_MANY_REQUESTS", message)
+    }
+
     /// The message, for streams that have begun with a good status.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -74,6 +79,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status;
         let mut response = (status, Json(self)).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let pause = HeaderValue::from_static("1");
+            response.headers_mut().insert(header::RETRY_AFTER, pause);
+        }
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"robustmq\"");
             response

@@ -1,28 +1,39 @@
 //! Accepting connections: a bounded number, none that takes for ever to say
 //! what it wants.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use robustmq_config::HttpListener;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// How long a client may take for the head of a request.
+/// How long a client may take for the head of a request, from the connection or
+/// from the answer before it: whoever says nothing gives up its place.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Bytes of the head of a request.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Header fields of a request.
+const HEADERS_MAX: usize = 64;
 
 /// How long what is being answered may go on when the broker stops.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pause after the system refused a connection (too many open files).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What a client is told that finds no place.
+const BUSY: &str =
+    r#"{"code":"SERVICE_UNAVAILABLE","message":"too many connections: close some, or try again"}"#;
 
 /// A listener that is bound and does not accept yet.
 #[derive(Debug)]
@@ -33,6 +44,7 @@ pub struct Bound {
     pub address: SocketAddr,
     listener: std::net::TcpListener,
     connections_max: usize,
+    head_patience: Duration,
 }
 
 /// A listener that cannot be bound.
@@ -66,6 +78,7 @@ pub fn bind(name: &str, listener: &HttpListener) -> Result<Bound, BindError> {
         address,
         listener: bound,
         connections_max: listener.max_connections as usize,
+        head_patience: HEAD_PATIENCE,
     })
 }
 
@@ -83,14 +96,22 @@ pub(crate) async fn serve(bound: Bound, router: Router, mut stop: watch::Receive
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
             _ = stop.changed() => break,
         };
-        match accepted {
-            Ok((stream, place)) => handle(stream, place, &router, &graceful),
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(listener = name, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => handle(stream, place, bound.head_patience, &router, &graceful),
+            Err(_) => {
+                tracing::info!(listener = name, %peer, "connection refused: too many connections");
+                refuse(stream);
             }
         }
     }
@@ -101,32 +122,40 @@ pub(crate) async fn serve(bound: Bound, router: Router, mut stop: watch::Receive
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+/// Tells a client that there is no place. Only what fits into the socket at
+/// once: nobody waits for a client that is not served.
+fn refuse(stream: TcpStream) {
+    if let Ok(mut stream) = stream.into_std() {
+        let answer = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{BUSY}",
+            BUSY.len()
+        );
+        // It is closed either way.
+        let _ = stream.write(answer.as_bytes());
+    }
 }
 
 fn handle(
     stream: TcpStream,
     place: OwnedSemaphorePermit,
+    head_patience: Duration,
     router: &Router,
     graceful: &GracefulShutdown,
 ) {
-    let mut server = auto::Builder::new(TokioExecutor::new());
+    // Events are small, and whoever follows them waits for each.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let mut server = http1::Builder::new();
     server
-        .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE);
+        .header_read_timeout(head_patience)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
     let service = TowerToHyperService::new(router.clone());
     let connection = server.serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection.into_owned());
+    let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "an HTTP connection ended");
@@ -134,3 +163,6 @@ fn handle(
         drop(place);
     });
 }
+
+#[cfg(test)]
+mod tests;

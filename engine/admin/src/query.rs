@@ -1,11 +1,16 @@
 //! Parameters, bodies and paths, refused in the shape of all refusals.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
+
+/// How long a client may take for a body.
+const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The parameters behind the `?`. Give `T` `deny_unknown_fields`: a parameter
 /// that is not known is a mistake.
@@ -29,7 +34,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let json = Json::<T>::from_request(request, state).await;
+        let json = Json::<T>::from_request(request, state);
+        let json = tokio::time::timeout(BODY_PATIENCE, json).await;
+        let json = json.map_err(|_| {
+            let patience = BODY_PATIENCE.as_secs();
+            ApiError::bad_request(format!("the body did not come within {patience} seconds"))
+        })?;
         json.map(|Json(body)| Self(body))
             .map_err(|rejection| ApiError::bad_request(rejection.body_text()))
     }

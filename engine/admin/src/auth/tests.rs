@@ -10,35 +10,98 @@ fn configured(name: &str, secret: &str, role: Role) -> ApiKey {
     }
 }
 
-#[test]
-fn a_configured_key_is_known_by_its_secret_alone() {
+fn keys(configured: &[ApiKey], directory: &tempfile::TempDir) -> Arc<Keys> {
+    Arc::new(Keys::new(configured, directory.path()).expect("keys"))
+}
+
+fn local_secret(directory: &tempfile::TempDir) -> String {
+    let text = std::fs::read_to_string(directory.path().join(LOCAL_FILE)).expect("the file");
+    let (name, secret) = text.trim().split_once(':').expect("name and secret");
+    assert_eq!(name, LOCAL_KEY);
+    secret.to_owned()
+}
+
+#[tokio::test]
+async fn a_configured_key_is_known_by_its_secret_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let grafana = configured("grafana", "secret", Role::Viewer);
-    let keys = Keys::new(&[grafana], directory.path()).expect("keys");
+    let keys = keys(&[grafana], &directory);
     for _ in 0..2 {
-        assert_eq!(keys.role("grafana", "secret"), Some(Role::Viewer));
-        assert_eq!(keys.role("grafana", "Secret"), None);
-        assert_eq!(keys.role("other", "secret"), None);
-        assert_eq!(keys.role("local", ""), None);
+        for (name, secret, worth) in [
+            ("grafana", "secret", Worth::Role(Role::Viewer)),
+            ("grafana", "Secret", Worth::Nothing),
+            ("other", "secret", Worth::Nothing),
+            ("local", "", Worth::Nothing),
+        ] {
+            assert_eq!(keys.worth(name, secret).await, worth, "{name}:{secret}");
+        }
     }
 }
 
-#[test]
-fn the_local_key_is_new_every_time_private_and_gone_at_the_end() {
+#[tokio::test]
+async fn guesses_in_crowds_are_put_off_and_known_keys_never_wait() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let known = configured("known", "secret", Role::Viewer);
+    let guessed = configured("guessed", "secret", Role::Viewer);
+    let keys = keys(&[known, guessed], &directory);
+    let is_known = keys.worth("known", "secret").await;
+    assert_eq!(is_known, Worth::Role(Role::Viewer));
+    // Nobody's turn comes as long as this is held.
+    let turn = keys.hashing.acquire().await.expect("it is open");
+    let mut guesses = tokio::task::JoinSet::new();
+    for number in 0..WAITING_MAX {
+        let keys = Arc::clone(&keys);
+        guesses.spawn(async move { keys.worth("guessed", &number.to_string()).await });
+    }
+    while keys.waiting.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(keys.worth("guessed", "secret").await, Worth::Busy);
+    let again = keys.worth("known", "secret").await;
+    assert_eq!(again, Worth::Role(Role::Viewer));
+    let local = keys.worth(LOCAL_KEY, &local_secret(&directory)).await;
+    assert_eq!(local, Worth::Role(Role::Administrator));
+    drop(turn);
+    for worth in guesses.join_all().await {
+        assert_eq!(worth, Worth::Nothing);
+    }
+    let last = keys.worth("guessed", "secret").await;
+    assert_eq!(last, Worth::Role(Role::Viewer));
+}
+
+#[tokio::test]
+async fn who_hangs_up_gives_up_its_place() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let keys = keys(&[configured("k", "secret", Role::Viewer)], &directory);
+    let turn = keys.hashing.acquire().await.expect("it is open");
+    let asking = Arc::clone(&keys);
+    let guess = tokio::spawn(async move { asking.worth("k", "guess").await });
+    while keys.waiting.available_permits() == WAITING_MAX {
+        tokio::task::yield_now().await;
+    }
+    guess.abort();
+    assert!(guess.await.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(keys.waiting.available_permits(), WAITING_MAX);
+    drop(turn);
+}
+
+#[tokio::test]
+async fn the_local_key_is_new_every_time_private_and_gone_at_the_end() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join(LOCAL_FILE);
     let read = || std::fs::read_to_string(&path).expect("the file is there");
-    let keys = Keys::new(&[], directory.path()).expect("keys");
+    let keys = self::keys(&[], &directory);
     let first = read();
     let mode = std::fs::metadata(&path).expect("it is there").permissions();
     assert_eq!(mode.mode() & 0o777, 0o600);
     let (name, secret) = first.trim().split_once(':').expect("name and secret");
-    assert_eq!(keys.role(name, secret), Some(Role::Administrator));
+    let worth = keys.worth(name, secret).await;
+    assert_eq!(worth, Worth::Role(Role::Administrator));
     drop(keys);
     assert!(!path.exists());
-    let keys = Keys::new(&[], directory.path()).expect("keys");
+    let keys = self::keys(&[], &directory);
     assert_ne!(read(), first);
-    assert_eq!(keys.role(name, secret), None);
+    assert_eq!(keys.worth(name, secret).await, Worth::Nothing);
 }
 
 #[test]
