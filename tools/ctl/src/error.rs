@@ -77,6 +77,14 @@ pub(crate) enum CtlError {
         /// What happened.
         reason: String,
     },
+    /// The HTTP interface said no.
+    #[error("the broker refused: {message}")]
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// Its own words.
+        message: String,
+    },
     /// There is no key to ask with.
     #[error(
         "no key for the HTTP interface: {path} cannot be read ({source}). Give --api-key NAME:SECRET or ROBUSTMQ_API_KEY, or --data-dir of a broker on this machine"
@@ -130,6 +138,15 @@ pub(crate) enum CtlError {
 }
 
 impl CtlError {
+    /// Whether the same may be done a little later: nobody was there, or had time.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::NoServer { .. } | Self::Broken { .. } => true,
+            Self::Answered { status, .. } => *status == 429 || *status >= 500,
+            _ => false,
+        }
+    }
+
     /// Whoever read the output has had enough: no fault.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)

@@ -1,4 +1,9 @@
 //! Printing: tables for people, JSON for programs.
+//!
+//! **Invariants**
+//! 1. What strangers chose (topics, client identifiers, payloads) moves no
+//!    cursor and adds no line to what people read: control characters are
+//!    written as escapes. Programs and `raw` get it as it is.
 
 use std::io::{self, BufWriter, Write};
 
@@ -94,7 +99,7 @@ impl Printer {
     ) -> io::Result<()> {
         match self.format {
             Format::Table | Format::Csv | Format::Raw => {
-                self.out.write_all(text().as_bytes())?;
+                self.out.write_all(harmless(text(), true).as_bytes())?;
             }
             Format::Json => {
                 serde_json::to_writer_pretty(&mut self.out, value)?;
@@ -129,7 +134,9 @@ impl Printer {
         let first = self.elements == 0;
         self.elements += 1;
         match self.format {
-            Format::Table | Format::Csv | Format::Raw => writeln!(self.out, "{}", text()),
+            Format::Table | Format::Csv | Format::Raw => {
+                writeln!(self.out, "{}", harmless(text(), false))
+            }
             Format::Ndjson => self.line(value),
             Format::Json => {
                 self.out.write_all(if first { b"[\n" } else { b",\n" })?;
@@ -174,7 +181,8 @@ pub(crate) fn table(header: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) 
     let mut table = Table::new();
     table.load_preset(NOTHING);
     table.set_header(header.iter().map(|name| name.to_uppercase()));
-    table.add_rows(rows);
+    let cells = |row: Vec<String>| row.into_iter().map(|cell| harmless(cell, false));
+    table.add_rows(rows.into_iter().map(cells));
     for number in numbers {
         if let Some(column) = table.column_mut(*number) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -182,3 +190,23 @@ pub(crate) fn table(header: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) 
     }
     table
 }
+
+/// Text without control characters; `has_lines` keeps the ends of its lines.
+fn harmless(text: String, has_lines: bool) -> String {
+    let is_kept = |letter: char| !letter.is_control() || (has_lines && letter == '\n');
+    if text.chars().all(is_kept) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_kept(letter) {
+            out.push(letter);
+        } else {
+            out.extend(letter.escape_default());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

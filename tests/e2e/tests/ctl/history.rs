@@ -304,3 +304,62 @@ fn errors_say_the_way_out() {
         "{help}"
     );
 }
+
+#[test]
+fn a_proxy_for_the_web_is_not_asked() {
+    let broker = Broker::start(&[]);
+    let mut listing = command(&broker, &["cursor", "list"]);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        listing.env(name, "http://127.0.0.1:1");
+    }
+    for name in ["no_proxy", "NO_PROXY"] {
+        listing.env_remove(name);
+    }
+    let output = listing.output().expect("robust-ctl starts");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_terminal_obeys_nothing_that_was_published() {
+    let broker = Broker::start(&[]);
+    let topic = "a/\u{1b}[31mred";
+    let offset = publish(&broker, topic, &["\u{1b}[2J"]).remove(0);
+    let client = "cl\u{1b}]0;title\u{7}";
+    subscribe(&broker, &["-t", topic, "-i", client, "-c", "-E"]);
+    for arguments in [
+        &["history", "read"][..],
+        &["history", "topics"],
+        &["history", "state"],
+        &["session", "list"],
+        &["session", "show", client],
+        &["explain", &offset, "--client", client],
+    ] {
+        let table = text(&broker, arguments);
+        let is_harmless = !table.contains(|c: char| c.is_control() && c != '\n');
+        assert!(is_harmless, "{arguments:?}: {table:?}");
+        assert!(table.contains("\\u{1b}"), "{arguments:?}: {table}");
+    }
+    let raw = text(&broker, &["history", "read", "-o", "raw"]);
+    assert_eq!(raw, "\u{1b}[2J\n", "programs get it as it is");
+    let topics = json(&broker, &["history", "topics"]);
+    assert_eq!(topics[0]["topic"], topic);
+}
+
+#[test]
+fn a_tail_whose_key_is_refused_for_good_ends() {
+    let mut broker = Broker::start(&[]);
+    publish(&broker, "t", &["0"]);
+    let key = broker.api_key();
+    let tail = ["history", "tail", "--from", "earliest", "-o", "raw"];
+    let tail = [&tail[..], &["--api-key", &key]].concat();
+    let (mut child, mut lines) = follow(&broker, &tail);
+    assert_eq!(lines.next().as_deref(), Some("0"));
+    broker.kill();
+    broker.restart();
+    assert_eq!(lines.next(), None);
+    assert_eq!(child.wait().expect("it ends").code(), Some(2));
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().expect("a pipe");
+    std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
+    assert!(said.contains("the secret of the key is wrong"), "{said}");
+}

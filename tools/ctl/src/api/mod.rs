@@ -20,6 +20,10 @@ use crate::error::CtlError;
 /// How long a connection may take to be made.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a stream of events may be silent: the broker gives a sign of life
+/// every 15 seconds, so this is a connection that is dead and does not know it.
+const EVENTS_PATIENCE: Duration = Duration::from_secs(45);
+
 /// Bytes of an answer that is held as a whole.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
@@ -72,6 +76,19 @@ struct Refusal {
     message: String,
 }
 
+impl ApiOptions {
+    /// Whether an error may pass. A broker that was killed leaves a key behind
+    /// that opens nothing any more, and one that was stopped leaves none: the next
+    /// one makes a new one. A key that was given stays wrong.
+    pub(crate) fn may_pass(&self, error: &CtlError) -> bool {
+        let is_of_the_key = matches!(
+            error,
+            CtlError::NoKey { .. } | CtlError::Answered { status: 401, .. }
+        );
+        error.is_passing() || (is_of_the_key && self.api_key.is_none())
+    }
+}
+
 impl Api {
     /// Finds a key; nobody is asked yet.
     pub(crate) fn new(options: &ApiOptions, file: &KeyFile) -> Result<Self, CtlError> {
@@ -81,6 +98,8 @@ impl Api {
         }
         let config = Agent::config_builder()
             .http_status_as_error(false)
+            // A proxy for the web is no way to a broker, and would see the key.
+            .proxy(None)
             .timeout_connect(Some(CONNECT_PATIENCE))
             .build();
         Ok(Self {
@@ -112,6 +131,7 @@ impl Api {
         path: &str,
         query: &[(&str, &str)],
         last_id: Option<&str>,
+        patience: Option<Duration>,
     ) -> Result<Response<Body>, CtlError> {
         let mut request = self
             .agent
@@ -121,6 +141,7 @@ impl Api {
         if let Some(id) = last_id {
             request = request.header("Last-Event-ID", id);
         }
+        let request = request.config().timeout_per_read(patience).build();
         self.sent(request.call())
     }
 
@@ -130,7 +151,7 @@ impl Api {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, CtlError> {
-        read(self.get(path, query, None)?)
+        read(self.get(path, query, None, None)?)
     }
 
     /// Asks for something to be done.
@@ -163,7 +184,7 @@ impl Api {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<BufReader<Box<dyn Read>>, CtlError> {
-        let response = self.get(path, query, None)?;
+        let response = self.get(path, query, None, None)?;
         Ok(BufReader::new(Box::new(response.into_body().into_reader())))
     }
 
@@ -174,7 +195,7 @@ impl Api {
         query: &[(&str, &str)],
         last_id: Option<&str>,
     ) -> Result<Events, CtlError> {
-        let response = self.get(path, query, last_id)?;
+        let response = self.get(path, query, last_id, Some(EVENTS_PATIENCE))?;
         Ok(Events::new(Box::new(response.into_body().into_reader())))
     }
 }
@@ -182,7 +203,10 @@ impl Api {
 fn refusal(status: StatusCode, mut response: Response<Body>) -> CtlError {
     let body = response.body_mut().read_to_string().unwrap_or_default();
     let message = serde_json::from_str::<Refusal>(&body).map(|refusal| refusal.message);
-    CtlError::Refused(message.unwrap_or_else(|_| format!("{status}: is that a RobustMQ broker?")))
+    CtlError::Answered {
+        status: status.as_u16(),
+        message: message.unwrap_or_else(|_| format!("{status}: is that a RobustMQ broker?")),
+    }
 }
 
 fn read<T: DeserializeOwned>(mut response: Response<Body>) -> Result<T, CtlError> {

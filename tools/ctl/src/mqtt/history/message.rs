@@ -36,19 +36,10 @@ impl Message {
         }
     }
 
-    /// A line for people: what would move the cursor is written as an escape.
+    /// A line for people.
     fn line(&self) -> String {
         let payload = match &self.payload {
-            Some(text) => text
-                .chars()
-                .flat_map(|c| {
-                    let (escaped, plain) = match c.is_control() {
-                        true => (Some(c.escape_default()), None),
-                        false => (None, Some(c)),
-                    };
-                    escaped.into_iter().flatten().chain(plain)
-                })
-                .collect(),
+            Some(text) => text.clone(),
             None => format!("({} bytes)", self.bytes().len()),
         };
         let retain = if self.retain { " retain" } else { "" };

@@ -36,12 +36,12 @@ pub(super) fn run(
     mut printer: Printer,
 ) -> Result<(), CtlError> {
     let api = Api::new(api, &args.key)?;
-    // One moment for all pages.
-    let now = format!("ts:{}", jiff::Timestamp::now().as_millisecond());
-    let at = args.at.as_deref().unwrap_or(&now);
     let mut cursor: Option<String> = None;
     loop {
-        let mut query = vec![("filter", args.topic.as_str()), ("limit", PAGE), ("at", at)];
+        let mut query = vec![("filter", args.topic.as_str()), ("limit", PAGE)];
+        // Now is when the broker's clock says so: with a moment of ours, a clock that
+        // is behind would hide what was published last.
+        query.extend(args.at.as_deref().map(|at| ("at", at)));
         query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
         let page: Page = api.object("/history/state", &query)?;
         for message in &page.data {

@@ -63,15 +63,18 @@ impl Tail<'_> {
         api.events("/history/tail", &query, self.last_id.as_deref())
     }
 
-    /// Connects again, for as long as it takes.
-    fn reopen(&self) -> Events {
-        eprintln!("robust-ctl: the connection broke; connecting again");
+    /// Connects again, for as long as it may help.
+    fn reopen(&self, reason: &str) -> Result<Events, CtlError> {
+        eprintln!("robust-ctl: {reason}; connecting again");
         let mut pause = RETRY_FIRST;
         loop {
             std::thread::sleep(pause);
             match self.open() {
-                Ok(events) => return events,
-                Err(_) => pause = (pause * 2).min(RETRY_LAST),
+                Ok(events) => return Ok(events),
+                Err(error) if self.options.may_pass(&error) => {
+                    pause = (pause * 2).min(RETRY_LAST);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -97,9 +100,16 @@ pub(super) fn run(
     let mut events = tail.open()?;
     let mut left = args.count.unwrap_or(usize::MAX);
     while left > 0 {
-        let Ok(Some(event)) = events.next_event() else {
-            events = tail.reopen();
-            continue;
+        let event = match events.next_event() {
+            Ok(Some(event)) => event,
+            Ok(None) => {
+                events = tail.reopen("the broker ended the stream")?;
+                continue;
+            }
+            Err(error) => {
+                events = tail.reopen(&format!("the connection broke ({error})"))?;
+                continue;
+            }
         };
         if event.id.is_some() {
             tail.last_id.clone_from(&event.id);
