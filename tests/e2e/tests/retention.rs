@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use robustmq_e2e::{Broker, Client, Connect, Launch, Message, Received, binary};
+use robustmq_e2e::{Broker, Client, Connect, Http, Launch, Message, Received, binary};
 use robustmq_protocol::codec::{Packet, Publish, PublishProperties};
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
 
@@ -98,6 +98,30 @@ fn wait_for_removal(broker: &Broker) {
     }
 }
 
+/// Asks for a range over HTTP in every format and with `robust-ctl`: whether all
+/// of them say that it begins before what is kept.
+fn is_told_cut(broker: &Broker, from: &str) -> bool {
+    let http = Http::new(broker.http(), Some(&broker.api_key()));
+    let path = format!("/api/v5/history/messages?from={from}");
+    let page = http.get(&format!("{path}&limit=1"));
+    let is_cut = page.json()["cut"] == true;
+    for query in ["format=ndjson&limit=1", "format=csv&limit=1", "format=csv"] {
+        let lines = http.get(&format!("{path}&{query}"));
+        assert_eq!(lines.header("x-cut"), Some(&*is_cut.to_string()), "{query}");
+    }
+    let read = Command::new(binary("robust-ctl"))
+        .args(["mqtt", "history", "read", "--limit", "1", "--from", from])
+        .arg("--data-dir")
+        .arg(broker.data())
+        .env("ROBUSTMQ_SERVER", format!("http://{}", broker.http()))
+        .output()
+        .expect("robust-ctl starts: build it first");
+    assert!(read.status.success(), "{read:?}");
+    let said = String::from_utf8_lossy(&read.stderr).into_owned();
+    assert_eq!(said.contains("before the oldest"), is_cut, "{said}");
+    is_cut
+}
+
 fn is_intact(data: &Path) -> bool {
     let verified = Command::new(binary("robust-ctl"))
         .args(["log", "verify", "--deep", "--data-dir"])
@@ -119,8 +143,11 @@ fn what_is_old_goes_and_what_is_live_stays() {
     session.disconnect(ReasonCode::Success).expect("DISCONNECT");
     let (mut publisher, _) = Client::accepted(broker.address(), &Connect::new("publisher"));
     store(&mut publisher, "kept", b"retained", true);
+    assert!(!is_told_cut(&broker, "-1h"), "nothing is gone yet");
     fill(&mut publisher);
     wait_for_removal(&broker);
+    assert!(is_told_cut(&broker, "-1h"));
+    assert!(!is_told_cut(&broker, "earliest"));
     let left = history(&broker, "fill");
     assert_eq!(
         left.last().map(Vec::as_slice),

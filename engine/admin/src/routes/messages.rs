@@ -5,7 +5,7 @@ use std::io::Write;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -71,7 +71,7 @@ pub(super) struct MessagesPage {
 
 /// Messages of a range, in the order of their time.
 #[utoipa::path(get, path = "/history/messages", tag = "history", params(MessagesQuery), responses(
-    (status = 200, description = "Messages; as ndjson or csv the headers x-hasnext and x-cursor say what meta says", body = MessagesPage),
+    (status = 200, description = "Messages; as ndjson or csv the headers x-cut, x-hasnext and x-cursor say what cut and meta say", body = MessagesPage),
     (status = 400, description = "A filter or a position is wrong", body = ApiError),
 ))]
 pub(super) async fn messages(
@@ -171,14 +171,9 @@ impl Page {
     fn into_lines(self, format: Format) -> Response {
         let mut lines = begin(format);
         write_lines(&mut lines, &self.messages, format);
-        let mut response = typed(Body::from(lines), format);
+        let mut response = typed(Body::from(lines), format, self.is_cut);
         let headers = response.headers_mut();
-        let hasnext = if self.cursor.is_some() {
-            "true"
-        } else {
-            "false"
-        };
-        headers.insert("x-hasnext", HeaderValue::from_static(hasnext));
+        headers.insert("x-hasnext", flag(self.cursor.is_some()));
         let cursor = self
             .cursor
             .and_then(|cursor| HeaderValue::try_from(cursor).ok());
@@ -191,6 +186,7 @@ impl Page {
 
 /// Everything, read as fast as the client takes it.
 fn whole(reader: HistoryReader, format: Format) -> Response {
+    let is_cut = reader.is_cut();
     let first = Some((reader, begin(format)));
     let lines = stream::try_unfold(first, move |state| async move {
         let Some((mut reader, mut lines)) = state else {
@@ -202,15 +198,22 @@ fn whole(reader: HistoryReader, format: Format) -> Response {
         let next = (!page.at_end).then_some((reader, Vec::new()));
         Ok::<_, robustmq_broker::history::HistoryError>(Some((lines, next)))
     });
-    typed(Body::from_stream(lines), format)
+    typed(Body::from_stream(lines), format, is_cut)
 }
 
-fn typed(body: Body, format: Format) -> Response {
+fn flag(is_so: bool) -> HeaderValue {
+    HeaderValue::from_static(if is_so { "true" } else { "false" })
+}
+
+/// Lines with their type, and with what is known before the first of them.
+fn typed(body: Body, format: Format, is_cut: bool) -> Response {
     let kind = match format {
         Format::Json | Format::Ndjson => "application/x-ndjson",
         Format::Csv => "text/csv; charset=utf-8",
     };
-    ([(header::CONTENT_TYPE, kind)], body).into_response()
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let cut = (HeaderName::from_static("x-cut"), flag(is_cut));
+    ([kind, cut], body).into_response()
 }
 
 /// What comes before the first line.

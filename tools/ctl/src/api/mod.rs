@@ -70,6 +70,13 @@ pub(crate) struct Api {
     authorization: String,
 }
 
+/// An answer that may be too long to be held.
+pub(crate) struct Stream {
+    /// The range begins before the oldest message that is kept.
+    pub(crate) is_cut: bool,
+    pub(crate) reader: BufReader<Box<dyn Read>>,
+}
+
 /// What the broker says when it refuses.
 #[derive(Deserialize)]
 struct Refusal {
@@ -179,13 +186,13 @@ impl Api {
     }
 
     /// Asks for something that may be too long to be held.
-    pub(crate) fn stream(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<BufReader<Box<dyn Read>>, CtlError> {
+    pub(crate) fn stream(&self, path: &str, query: &[(&str, &str)]) -> Result<Stream, CtlError> {
         let response = self.get(path, query, None, None)?;
-        Ok(BufReader::new(Box::new(response.into_body().into_reader())))
+        let cut = response.headers().get("x-cut");
+        Ok(Stream {
+            is_cut: cut.is_some_and(|cut| cut == "true"),
+            reader: BufReader::new(Box::new(response.into_body().into_reader())),
+        })
     }
 
     /// Follows events, behind the one of an id.

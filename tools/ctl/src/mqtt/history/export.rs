@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Range;
 use super::read::message;
+use super::{Range, tell_cut};
 use crate::api::{Api, ApiOptions, KeyFile};
 use crate::error::CtlError;
 use crate::output::Format;
@@ -66,7 +66,7 @@ pub(super) fn run(args: &ExportArgs, api: &ApiOptions, format: Format) -> Result
         move |source| CtlError::File { path, source }
     };
     let file = File::create(&temporary).map_err(failed(&temporary))?;
-    let written = write(input, file, kind).and_then(|written| {
+    let written = write(input.reader, file, kind).and_then(|written| {
         fs::rename(&temporary, &args.file).map_err(failed(&args.file))?;
         Ok(written)
     });
@@ -75,6 +75,7 @@ pub(super) fn run(args: &ExportArgs, api: &ApiOptions, format: Format) -> Result
         let _ = fs::remove_file(&temporary);
     }
     let written = written?;
+    tell_cut(input.is_cut);
     eprintln!("{}: {}", args.file.display(), bytes(written));
     Ok(())
 }

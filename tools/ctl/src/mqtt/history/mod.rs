@@ -89,6 +89,13 @@ impl Range {
     }
 }
 
+/// Tells people what a range lacks: nothing is lost silently.
+fn tell_cut(is_cut: bool) {
+    if is_cut {
+        eprintln!("robust-ctl: the range begins before the oldest message that is kept");
+    }
+}
+
 pub(crate) fn run(
     command: &HistoryCommand,
     api: &ApiOptions,

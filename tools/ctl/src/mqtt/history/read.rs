@@ -4,8 +4,8 @@ use std::io::{self, BufRead};
 
 use clap::Args;
 
-use super::Range;
 use super::message::Message;
+use super::{Range, tell_cut};
 use crate::api::{Api, ApiOptions, KeyFile};
 use crate::error::CtlError;
 use crate::output::{Format, Printer};
@@ -30,9 +30,9 @@ pub(super) fn run(args: &ReadArgs, api: &ApiOptions, format: Format) -> Result<(
     if format == Format::Csv {
         return rows(args, &api, printer);
     }
-    let lines = api.stream("/history/messages", &args.range.query("ndjson"))?;
+    let input = api.stream("/history/messages", &args.range.query("ndjson"))?;
     let mut left = args.limit.unwrap_or(usize::MAX);
-    for line in lines.lines() {
+    for line in input.reader.lines() {
         if left == 0 {
             break;
         }
@@ -40,7 +40,9 @@ pub(super) fn run(args: &ReadArgs, api: &ApiOptions, format: Format) -> Result<(
         message(&line.map_err(CtlError::Lost)?)?.print(&mut printer)?;
     }
     printer.finish_elements()?;
-    printer.finish()
+    printer.finish()?;
+    tell_cut(input.is_cut);
+    Ok(())
 }
 
 /// One message from its line.
@@ -62,6 +64,8 @@ fn rows(args: &ReadArgs, api: &Api, mut printer: Printer) -> Result<(), CtlError
         (None, _) => {}
     }
     let mut table = api.stream("/history/messages", &query)?;
-    io::copy(&mut table, &mut printer)?;
-    printer.finish()
+    io::copy(&mut table.reader, &mut printer)?;
+    printer.finish()?;
+    tell_cut(table.is_cut);
+    Ok(())
 }
