@@ -112,12 +112,6 @@ pub(crate) enum CtlError {
         /// What it has.
         formats: &'static str,
     },
-    /// More rows than are cut by the broker.
-    #[error("--limit goes up to {max} with -o csv; leave it out for all, or take -o ndjson")]
-    Rows {
-        /// How many may be.
-        max: usize,
-    },
     /// A file that is not to be overwritten.
     #[error("{path} is there already: --force replaces it")]
     Exists {

@@ -306,6 +306,34 @@ fn errors_say_the_way_out() {
 }
 
 #[test]
+fn a_limit_of_csv_counts_messages_and_not_lines() {
+    let broker = Broker::start(&[]);
+    publish(
+        &broker,
+        "t",
+        &["one", "two\nlines, and \"quotes\"\n", "three"],
+    );
+    let read = |limit: &str| {
+        let arguments = ["history", "read", "-o", "csv", "--limit", limit];
+        text(&broker, &arguments)
+    };
+    let names = read("1").lines().next().map(str::to_owned);
+    assert!(names.is_some_and(|names| names.starts_with("offset,timestamp,topic,")));
+    assert_eq!(read("1").lines().count(), 2);
+    assert!(
+        read("2").ends_with("\"two\nlines, and \"\"quotes\"\"\n\",,\r\n"),
+        "{}",
+        read("2")
+    );
+    // More than a page of the broker.
+    let all = read("20000");
+    assert!(
+        all.starts_with(&read("2")) && all.ends_with(",three,,\r\n"),
+        "{all}"
+    );
+}
+
+#[test]
 fn a_proxy_for_the_web_is_not_asked() {
     let broker = Broker::start(&[]);
     let mut listing = command(&broker, &["cursor", "list"]);
