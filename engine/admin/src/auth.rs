@@ -5,18 +5,18 @@
 //!
 //! **Invariants**
 //! 1. What guesses cost the broker is bounded, however many come at once: one
-//!    hash is computed at a time (its memory is 19 MB), few wait for that, and
-//!    the rest is told to come again. Keys that were used before, and the local
-//!    one, never wait.
+//!    thread hashes, few wait for it, and the rest is told to come again. Keys
+//!    that were used before, and the local one, never wait.
+
+mod hasher;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use argon2::Argon2;
+use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
@@ -26,8 +26,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 use robustmq_config::{ApiKey, LOCAL_KEY, Role};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 
+use self::hasher::Hasher;
 use crate::App;
 use crate::error::ApiError;
 
@@ -39,12 +39,6 @@ const SECRET_BYTES: usize = 32;
 
 /// A refused key is logged at most so often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-
-/// Hashes computed at a time.
-const HASHES_MAX: usize = 1;
-
-/// Secrets that may wait to be hashed, the one that is being hashed included.
-const WAITING_MAX: usize = 16;
 
 /// Letters of a refused name that are logged.
 const LOGGED_LETTERS_MAX: usize = 64;
@@ -63,6 +57,9 @@ pub enum KeysError {
         /// What the system says.
         source: io::Error,
     },
+    /// The thread that hashes cannot be started.
+    #[error("no thread for the keys of the HTTP interface: {0}")]
+    Thread(io::Error),
     /// A hash in the configuration is none.
     #[error(
         "api.key `{0}`: secret_hash is no argon2id hash: give what `robustmq hash-secret` prints for the secret"
@@ -86,8 +83,7 @@ pub struct Keys {
     keys: Vec<Key>,
     local: PathBuf,
     logged: Mutex<Option<Instant>>,
-    waiting: Arc<Semaphore>,
-    hashing: Arc<Semaphore>,
+    hasher: Hasher,
 }
 
 /// What a name and a secret are worth.
@@ -122,6 +118,11 @@ impl Keys {
     /// # Errors
     /// [`KeysError`].
     pub fn new(configured: &[ApiKey], data_dir: &Path) -> Result<Self, KeysError> {
+        let hasher = Hasher::start().map_err(KeysError::Thread)?;
+        Self::with(configured, data_dir, hasher)
+    }
+
+    fn with(configured: &[ApiKey], data_dir: &Path, hasher: Hasher) -> Result<Self, KeysError> {
         let mut keys = Vec::with_capacity(configured.len() + 1);
         for key in configured {
             if PasswordHash::new(&key.secret_hash).is_err() {
@@ -153,53 +154,31 @@ impl Keys {
             keys,
             local,
             logged: Mutex::new(None),
-            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
-            hashing: Arc::new(Semaphore::new(HASHES_MAX)),
+            hasher,
         })
     }
 
     /// What a name and a secret are worth.
-    async fn worth(self: &Arc<Self>, name: &str, secret: &str) -> Worth {
-        let Some(index) = self.keys.iter().position(|key| key.name == name) else {
+    async fn worth(&self, name: &str, secret: &str) -> Worth {
+        let Some(key) = self.keys.iter().find(|key| key.name == name) else {
             return Worth::Nothing;
         };
-        let key = &self.keys[index];
         let given = sum(secret);
         // Sums of secrets: how long comparing them takes tells nothing.
         if *key.sum.lock() == Some(given) {
             return Worth::Role(key.role);
         }
-        if key.hash.is_none() {
+        let Some(hash) = &key.hash else {
             return Worth::Nothing;
-        }
-        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            return Worth::Busy;
         };
-        let Ok(turn) = Arc::clone(&self.hashing).acquire_owned().await else {
-            return Worth::Busy;
-        };
-        let (keys, text) = (Arc::clone(self), secret.to_owned());
-        let hashed = tokio::task::spawn_blocking(move || {
-            // Held to the end of the work: whoever asks and hangs up leaves it behind.
-            let _held = (place, turn);
-            keys.verify(index, &text)
-        });
-        match hashed.await {
-            Ok(true) => {
+        match self.hasher.is_right(hash, secret).await {
+            Some(true) => {
                 *key.sum.lock() = Some(given);
                 Worth::Role(key.role)
             }
-            _ => Worth::Nothing,
+            Some(false) => Worth::Nothing,
+            None => Worth::Busy,
         }
-    }
-
-    fn verify(&self, index: usize, secret: &str) -> bool {
-        let hash = self.keys[index].hash.as_deref();
-        let Some(Ok(hash)) = hash.map(PasswordHash::new) else {
-            return false;
-        };
-        let verified = Argon2::default().verify_password(secret.as_bytes(), &hash);
-        verified.is_ok()
     }
 
     fn log_refusal(&self, name: &str) {

@@ -1,5 +1,8 @@
 use std::os::unix::fs::PermissionsExt;
 
+use std::sync::Arc;
+
+use super::hasher::{WAITING_MAX, work};
 use super::*;
 
 fn configured(name: &str, secret: &str, role: Role) -> ApiKey {
@@ -38,51 +41,65 @@ async fn a_configured_key_is_known_by_its_secret_alone() {
     }
 }
 
+/// Keys that nobody checks until the receiver is worked off.
+fn unchecked(
+    configured: &[ApiKey],
+    directory: &tempfile::TempDir,
+) -> (Arc<Keys>, std::sync::mpsc::Receiver<hasher::Job>) {
+    let (hasher, jobs) = Hasher::idle();
+    let keys = Keys::with(configured, directory.path(), hasher).expect("keys");
+    (Arc::new(keys), jobs)
+}
+
+/// Lets other tasks run until they wait for something.
+async fn settle() {
+    for _ in 0..2 * WAITING_MAX {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn guesses_in_crowds_are_put_off_and_known_keys_never_wait() {
     let directory = tempfile::tempdir().expect("a directory");
     let known = configured("known", "secret", Role::Viewer);
     let guessed = configured("guessed", "secret", Role::Viewer);
-    let keys = keys(&[known, guessed], &directory);
-    let is_known = keys.worth("known", "secret").await;
-    assert_eq!(is_known, Worth::Role(Role::Viewer));
-    // Nobody's turn comes as long as this is held.
-    let turn = keys.hashing.acquire().await.expect("it is open");
+    let (keys, jobs) = unchecked(&[known, guessed], &directory);
+    *keys.keys[0].sum.lock() = Some(sum("secret"));
     let mut guesses = tokio::task::JoinSet::new();
     for number in 0..WAITING_MAX {
         let keys = Arc::clone(&keys);
         guesses.spawn(async move { keys.worth("guessed", &number.to_string()).await });
     }
-    while keys.waiting.available_permits() > 0 {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     assert_eq!(keys.worth("guessed", "secret").await, Worth::Busy);
     let again = keys.worth("known", "secret").await;
     assert_eq!(again, Worth::Role(Role::Viewer));
     let local = keys.worth(LOCAL_KEY, &local_secret(&directory)).await;
     assert_eq!(local, Worth::Role(Role::Administrator));
-    drop(turn);
+    let worker = std::thread::spawn(move || work(&jobs));
     for worth in guesses.join_all().await {
         assert_eq!(worth, Worth::Nothing);
     }
     let last = keys.worth("guessed", "secret").await;
     assert_eq!(last, Worth::Role(Role::Viewer));
+    drop(keys);
+    worker.join().expect("it ends with the keys");
 }
 
 #[tokio::test]
-async fn who_hangs_up_gives_up_its_place() {
+async fn a_secret_whose_owner_hung_up_is_not_hashed() {
     let directory = tempfile::tempdir().expect("a directory");
-    let keys = keys(&[configured("k", "secret", Role::Viewer)], &directory);
-    let turn = keys.hashing.acquire().await.expect("it is open");
+    let mut key = configured("k", "secret", Role::Viewer);
+    // Hashing with so much work would take minutes.
+    key.secret_hash = key.secret_hash.replace("t=2", "t=99999");
+    let (keys, jobs) = unchecked(&[key], &directory);
     let asking = Arc::clone(&keys);
     let guess = tokio::spawn(async move { asking.worth("k", "guess").await });
-    while keys.waiting.available_permits() == WAITING_MAX {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     guess.abort();
     assert!(guess.await.is_err_and(|error| error.is_cancelled()));
-    assert_eq!(keys.waiting.available_permits(), WAITING_MAX);
-    drop(turn);
+    drop(keys);
+    work(&jobs);
 }
 
 #[tokio::test]
