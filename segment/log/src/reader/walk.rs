@@ -11,14 +11,17 @@ use super::{Gap, GapReason, ReadChunk, ReadLimits, Wanted};
 use crate::catalog::Span;
 use crate::disk::DiskFile;
 use crate::error::ReadError;
-use crate::files;
+use crate::segment::Segment;
 use crate::state::LogState;
+use crate::{file_names, files};
 
 /// Segments looked at by one call, so that a filter that matches nothing does
 /// not hold its thread for long.
 pub(super) const SEGMENTS_MAX: usize = 64;
 /// Batches of few topics that the disk is told of ahead.
 const PREFETCHED_BATCHES: usize = 64;
+/// Indexes of segments that the disk is told of ahead.
+const PREFETCHED_INDEXES: usize = 32;
 /// Segments looked at for them.
 const PREFETCHED_SEGMENTS: usize = 16;
 /// Bytes of batches that turn out not to match, looked at by one call.
@@ -148,6 +151,7 @@ impl<'a> Walk<'a> {
     /// batches of few topics lie far apart, and reading them one after the
     /// other would wait for the disk every time.
     fn prefetch(&self, visible_end: u64) {
+        self.prefetch_indexes();
         let (mut index, mut left) = (self.index, PREFETCHED_BATCHES);
         for _ in 0..PREFETCHED_SEGMENTS {
             let Some(span) = self.state.catalog().find(self.shard, index) else {
@@ -170,6 +174,28 @@ impl<'a> Walk<'a> {
                 left -= 1;
             }
             index = selection.index_end;
+        }
+    }
+
+    /// The same for the indexes of the segments that follow, as far as they are
+    /// not in memory.
+    fn prefetch_indexes(&self) {
+        let index = self.index;
+        let catalog = self.state.catalog();
+        let starts = |segment: &Segment| segment.info.starts[self.shard.0 as usize];
+        let ahead = catalog.segments().iter().rev();
+        let ahead: Vec<_> = ahead.take_while(|one| starts(one) > index).collect();
+        for segment in ahead.into_iter().rev().take(PREFETCHED_INDEXES) {
+            let is_here = segment.index.lock().is_some() || segment.pinned().is_some();
+            if is_here || segment.tables.read().is_some() {
+                continue;
+            }
+            let file = self.state.disk.open(&file_names::index(segment.id()));
+            if let Ok(file) = file
+                && let Ok(len) = file.len()
+            {
+                file.will_need(0, len);
+            }
         }
     }
 
