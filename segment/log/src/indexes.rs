@@ -9,6 +9,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use robustmq_record::{
@@ -120,8 +121,47 @@ pub(crate) fn keep(state: &LogState, segment: &Arc<Segment>, index: SegmentIndex
             total -= size;
             if let Some(oldest) = oldest.upgrade() {
                 *oldest.index.lock() = None;
+                oldest.index_ahead.store(AHEAD_NOTHING, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// The disk has not been told.
+const AHEAD_NOTHING: u8 = 0;
+/// The disk was told of the index file.
+const AHEAD_FILE: u8 = 1;
+/// The disk was told of the segment's last frame as well.
+const AHEAD_END: u8 = 2;
+
+/// Has the disk begin with what [`load`] will read: first the index file, and
+/// when it is needed soon the end of the segment, which the file names.
+///
+/// What is wrong with either comes to light when they are read.
+pub(crate) fn will_need(state: &LogState, segment: &Arc<Segment>, is_near: bool) {
+    let told = segment.index_ahead.load(Ordering::Relaxed);
+    let is_here = segment.index.lock().is_some() || segment.pinned().is_some();
+    if is_here || told == AHEAD_END || (told == AHEAD_FILE && !is_near) {
+        return;
+    }
+    let Ok(file) = state.disk.open(&file_names::index(segment.id())) else {
+        return;
+    };
+    if told == AHEAD_NOTHING {
+        let Ok(len) = file.len() else { return };
+        file.will_need(0, len);
+        segment.index_ahead.store(AHEAD_FILE, Ordering::Relaxed);
+        return;
+    }
+    segment.index_ahead.store(AHEAD_END, Ordering::Relaxed);
+    let mut head = [0; SegmentIndex::HEAD_LEN];
+    if file
+        .read_at(0, &mut head)
+        .is_ok_and(|read| read == head.len())
+        && let Some(start) = SegmentIndex::end_of(&head).checked_sub(SEGMENT_END_LEN)
+        && let Ok(file) = files::open(state, segment)
+    {
+        file.will_need(start, SEGMENT_END_LEN);
     }
 }
 

@@ -7,7 +7,7 @@
 //! 3. A segment whose file went into other hands is marked `retired` before
 //!    that happens: whoever then reads bytes that do not verify looks again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -83,6 +83,8 @@ pub(crate) struct Segment {
     pub(crate) index: Mutex<Option<SegmentIndex>>,
     /// Held while the index is read, built or removed.
     pub(crate) loading: Mutex<()>,
+    /// How far the disk was told that the index will be needed.
+    pub(crate) index_ahead: AtomicU8,
     /// What each retention policy's topics hold, once that was asked.
     pub(crate) shares: Mutex<Option<Shares>>,
     /// The file and index of a segment whose name belongs to a rewritten one.
@@ -99,6 +101,7 @@ impl Segment {
             file: Mutex::new(None),
             index: Mutex::new(None),
             loading: Mutex::new(()),
+            index_ahead: AtomicU8::new(0),
             shares: Mutex::new(None),
             pinned: OnceLock::new(),
         })

@@ -13,7 +13,7 @@ use crate::disk::DiskFile;
 use crate::error::ReadError;
 use crate::segment::Segment;
 use crate::state::LogState;
-use crate::{file_names, files};
+use crate::{files, indexes};
 
 /// Segments looked at by one call, so that a filter that matches nothing does
 /// not hold its thread for long.
@@ -177,24 +177,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The same for the indexes of the segments that follow, as far as they are
-    /// not in memory.
+    /// The same for the indexes of the segments that follow.
     fn prefetch_indexes(&self) {
         let index = self.index;
         let catalog = self.state.catalog();
         let starts = |segment: &Segment| segment.info.starts[self.shard.0 as usize];
         let ahead = catalog.segments().iter().rev();
         let ahead: Vec<_> = ahead.take_while(|one| starts(one) > index).collect();
-        for segment in ahead.into_iter().rev().take(PREFETCHED_INDEXES) {
-            let is_here = segment.index.lock().is_some() || segment.pinned().is_some();
-            if is_here || segment.tables.read().is_some() {
-                continue;
-            }
-            let file = self.state.disk.open(&file_names::index(segment.id()));
-            if let Ok(file) = file
-                && let Ok(len) = file.len()
-            {
-                file.will_need(0, len);
+        let ahead = ahead.into_iter().rev().take(PREFETCHED_INDEXES);
+        for (number, segment) in ahead.enumerate() {
+            if segment.tables.read().is_none() {
+                let is_near = number < PREFETCHED_INDEXES / 2;
+                indexes::will_need(self.state, segment, is_near);
             }
         }
     }

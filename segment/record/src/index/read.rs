@@ -64,6 +64,16 @@ pub struct BatchEntry {
 }
 
 impl SegmentIndex {
+    /// Bytes that an index begins with, whatever it says.
+    pub const HEAD_LEN: usize = HEADER_LEN;
+
+    /// Where the segment ends, as its index's first bytes say; unchecked, so
+    /// good for a guess only.
+    #[must_use]
+    pub fn end_of(head: &[u8; Self::HEAD_LEN]) -> u64 {
+        u64::from_le_bytes(std::array::from_fn(|place| head[24 + place]))
+    }
+
     /// Checks the index of the segment `segment_id`, checksum included.
     ///
     /// Compare [`SegmentIndex::segment`] with the segment to see whether the
