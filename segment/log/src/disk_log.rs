@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use robustmq_record::{Batch, Lsn, Purge, SegmentId, ShardId, Truncate, Vote};
+use robustmq_record::{Batch, Lsn, Purge, SegmentId, ShardId, Term, Truncate, Vote};
 
 use crate::config::LogConfig;
 use crate::disk::Disk;
@@ -236,6 +236,17 @@ impl DiskLog {
     #[must_use]
     pub fn counters(&self) -> &LogCounters {
         &self.state.counters
+    }
+
+    /// The terms of a shard's last entry, and of the last one before its start;
+    /// 0 where there is none.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    #[must_use]
+    pub fn terms(&self, shard: ShardId) -> (Term, Term) {
+        let cell = self.state.cell(shard);
+        (cell.appended_term, cell.purged_term)
     }
 
     /// Bytes of batches in the tail cache.

@@ -270,6 +270,15 @@ impl LogReader {
         entries::read_one(&self.state, shard, index)
     }
 
+    /// The batch at an index if it is in memory, committed or not.
+    #[must_use]
+    pub fn cached(&self, shard: ShardId, index: u64) -> Option<Arc<Batch>> {
+        if !self.state.has_shard(shard) {
+            return None;
+        }
+        self.state.tail_cache.get(shard, index)
+    }
+
     /// The offset of the first batch with a record of this time or later; the
     /// visible end if there is none. Batches behind it may hold earlier
     /// records: clocks are no order.

@@ -150,6 +150,23 @@ impl Batch {
         }
     }
 
+    /// The same records as the entry `index` of `term`.
+    ///
+    /// # Panics
+    /// When `index` is 0 or above [`Offset::INDEX_MAX`].
+    #[must_use]
+    pub fn placed(self, index: u64, term: Term) -> Self {
+        assert!(
+            (1..=Offset::INDEX_MAX).contains(&index),
+            "an index is 1 to 2^48 - 1"
+        );
+        Self {
+            index,
+            term,
+            ..self
+        }
+    }
+
     /// The shard whose log the batch is in.
     #[must_use]
     pub fn shard(&self) -> ShardId {

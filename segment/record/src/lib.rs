@@ -48,7 +48,7 @@ pub use index::{
     BatchEntry, INDEX_MAGIC, INDEX_VERSION, IndexBuilder, IndexedSegment, Posting, SegmentIndex,
     ShardIndex, TopicEntry,
 };
-pub use record::{KIND_MESSAGE, RecordInput, RecordRef};
+pub use record::{KIND_CONSENSUS, KIND_MESSAGE, RecordInput, RecordRef};
 pub use scan::{
     Damage, FrameScanner, ScanEnd, ScanItem, ScanOptions, ScannedFrame, Tail, read_slice,
 };

@@ -10,6 +10,10 @@ use crate::wire::{Input, VARINT_LEN_MAX, put_varint, unzigzag, varint_len, zigza
 /// The kind of a message; all other kinds are the engine's state records.
 pub const KIND_MESSAGE: u8 = 0;
 
+/// The kind of what consensus writes for itself: the blank entry of a new
+/// leader, or a membership. It says nothing about messages or sessions.
+pub const KIND_CONSENSUS: u8 = 255;
+
 const FLAG_QOS: u8 = 0b0000_0011;
 const FLAG_RETAIN: u8 = 0b0000_0100;
 const FLAG_EXPIRY: u8 = 0b0000_1000;

@@ -210,6 +210,13 @@ impl Replay {
             Control::Purge(purge) => {
                 state.log_start_index = state.log_start_index.max(purge.index_end);
                 state.purged_term = purge.term;
+                let last = purge.index_end - 1;
+                state.commit_index = state.commit_index.max(last);
+                if state.appended_index < last {
+                    // A snapshot took the place of entries that were never here.
+                    state.appended_index = last;
+                    state.appended_term = purge.term;
+                }
             }
             _ => (),
         }

@@ -162,8 +162,11 @@ impl Writer {
 
     fn purge(&mut self, purge: Purge) -> Result<(), AppendError> {
         self.known(purge.shard)?;
+        // Entries that were ordered before count as they stand afterwards.
+        self.flush()?;
         let position = self.state.position(purge.shard);
-        if purge.index_end > position.visible_end() {
+        let is_beyond = purge.index_end > position.appended_end;
+        if !is_beyond && purge.index_end > position.visible_end() {
             return Err(AppendError::Conflict(
                 "only committed entries can be given up",
             ));
@@ -178,9 +181,17 @@ impl Writer {
         self.flush()?;
         let mut cell = self.state.cells[purge.shard.0 as usize].lock();
         cell.position.change(|position| {
-            position.log_start = position.log_start.max(purge.index_end);
-            position.local_start = position.local_start.max(purge.index_end);
+            let end = purge.index_end;
+            // A snapshot took the place of entries that were never here.
+            position.appended_end = position.appended_end.max(end);
+            position.flushed_end = position.flushed_end.max(end);
+            position.commit_end = position.commit_end.max(end);
+            position.log_start = position.log_start.max(end);
+            position.local_start = position.local_start.max(end);
         });
+        if is_beyond {
+            cell.appended_term = purge.term;
+        }
         cell.purged_term = purge.term;
         Ok(())
     }

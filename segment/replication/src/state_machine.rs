@@ -1,0 +1,193 @@
+//! What is done with committed entries: readers see them, and the engine hears
+//! of them, in order.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
+use openraft::entry::RaftEntry;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::OptionalSend;
+use openraft::type_config::alias;
+use parking_lot::Mutex;
+use robustmq_log::{CommitSink, ShardLog};
+use robustmq_record::ShardId;
+
+use crate::appender::Appender;
+use crate::identity::AppliedStore;
+use crate::storage::ShardStorage;
+use crate::types::{LogId, StoredMembership, Types, batch_index, log_id};
+
+/// The views of a shard as a whole, for a node that is too far behind for the
+/// log.
+pub trait Checkpoint: Send + Sync {
+    /// The views as they are after everything before `index_end`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn save(&self, shard: ShardId, index_end: u64) -> io::Result<Bytes>;
+
+    /// Puts views in place of those that are there.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn restore(&self, shard: ShardId, index_end: u64, views: Bytes) -> io::Result<()>;
+}
+
+/// What a shard's state machine works with.
+pub struct StateMachineSetup {
+    /// Who hears of committed batches.
+    pub sink: Arc<dyn CommitSink>,
+    /// Where memberships are kept.
+    pub store: Arc<dyn AppliedStore>,
+    /// Where snapshots come from.
+    pub checkpoint: Arc<dyn Checkpoint>,
+}
+
+type Snapshot = alias::SnapshotOf<Types, Bytes>;
+type SnapshotMeta = alias::SnapshotMetaOf<Types>;
+
+/// A shard's state machine.
+pub struct ShardStateMachine {
+    appender: Arc<Appender>,
+    setup: StateMachineSetup,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    /// The last snapshot made or received.
+    snapshot: Arc<Mutex<Option<Snapshot>>>,
+}
+
+impl ShardStateMachine {
+    /// Goes on where the log says that entries were committed.
+    ///
+    /// # Errors
+    /// When the membership or the last committed entry cannot be read.
+    pub fn open(storage: &ShardStorage, setup: StateMachineSetup) -> io::Result<Self> {
+        let appender = Arc::clone(storage.appender());
+        let (log, shard) = (appender.log(), appender.shard());
+        let position = log.position(shard);
+        let last = position.commit_end - 1;
+        let applied = if last >= position.local_start {
+            let batch = log.reader().entry(shard, last).map_err(io::Error::other)?;
+            batch.map(|batch| log_id(batch.term(), batch.index()))
+        } else {
+            let (_, purged) = log.terms(shard);
+            (position.log_start > 1).then(|| log_id(purged, position.log_start - 1))
+        };
+        let membership = setup.store.load(shard).map_err(io::Error::other)?;
+        Ok(Self {
+            applied,
+            membership: membership.unwrap_or_default(),
+            appender,
+            setup,
+            snapshot: Arc::default(),
+        })
+    }
+
+    fn store_membership(&mut self, membership: StoredMembership) -> io::Result<()> {
+        let shard = self.appender.shard();
+        let stored = self.setup.store.store(shard, &membership);
+        stored.map_err(io::Error::other)?;
+        self.membership = membership;
+        Ok(())
+    }
+}
+
+impl RaftStateMachine<Types> for ShardStateMachine {
+    type SnapshotData = Bytes;
+    type SnapshotBuilder = ShardSnapshot;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let id = entry.id();
+            if let Some(membership) = entry.get_membership() {
+                self.store_membership(StoredMembership::new(Some(id), membership))?;
+            }
+            if let Some(batch) = entry.stored() {
+                // Whoever hears of a batch can read it.
+                self.appender.wait_flushed(batch.index() + 1).await;
+                self.appender.commit(batch.index() + 1);
+                self.setup.sink.committed(Arc::clone(batch));
+            }
+            self.applied = Some(id);
+            if let Some(responder) = responder {
+                responder.send(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> ShardSnapshot {
+        ShardSnapshot {
+            shard: self.appender.shard(),
+            checkpoint: Arc::clone(&self.setup.checkpoint),
+            meta: SnapshotMeta {
+                last_log_id: self.applied,
+                last_membership: self.membership.clone(),
+            },
+            last: Arc::clone(&self.snapshot),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: Bytes,
+    ) -> Result<(), io::Error> {
+        let shard = self.appender.shard();
+        let checkpoint = Arc::clone(&self.setup.checkpoint);
+        let (index_end, views) = (index_end(meta), snapshot.clone());
+        let restore = move || checkpoint.restore(shard, index_end, views);
+        let restored = tokio::task::spawn_blocking(restore).await;
+        restored.map_err(io::Error::other)??;
+        self.store_membership(meta.last_membership.clone())?;
+        self.applied = meta.last_log_id;
+        *self.snapshot.lock() = Some(Snapshot {
+            meta: meta.clone(),
+            snapshot,
+        });
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        Ok(self.snapshot.lock().clone())
+    }
+}
+
+fn index_end(meta: &SnapshotMeta) -> u64 {
+    meta.last_log_id
+        .as_ref()
+        .map_or(1, |last| batch_index(last.index) + 1)
+}
+
+/// Makes a snapshot of a moment.
+pub struct ShardSnapshot {
+    shard: ShardId,
+    checkpoint: Arc<dyn Checkpoint>,
+    meta: SnapshotMeta,
+    last: Arc<Mutex<Option<Snapshot>>>,
+}
+
+impl RaftSnapshotBuilder<Types> for ShardSnapshot {
+    type SnapshotData = Bytes;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        let (checkpoint, shard) = (Arc::clone(&self.checkpoint), self.shard);
+        let index_end = index_end(&self.meta);
+        let saved = tokio::task::spawn_blocking(move || checkpoint.save(shard, index_end)).await;
+        let snapshot = Snapshot {
+            meta: self.meta.clone(),
+            snapshot: saved.map_err(io::Error::other)??,
+        };
+        *self.last.lock() = Some(snapshot.clone());
+        Ok(snapshot)
+    }
+}

@@ -1,0 +1,1 @@
+//! What a log says after it was closed and opened again.
