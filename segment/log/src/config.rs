@@ -29,7 +29,7 @@ pub enum CommitRule {
     /// As soon as it is durable here: a node alone.
     #[default]
     Flushed,
-    /// When [`crate::ShardLog::commit`] says so: a replicated log.
+    /// When [`crate::DiskLog::commit`] says so: a replicated log.
     Told,
 }
 

@@ -36,6 +36,10 @@ const RESTOCK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The most bytes of the last segment that are kept for state.
 const STATE_RESERVE_MAX: u64 = 4 << 20;
 
+/// Bytes of the last segment that are kept for what Raft writes for itself, and
+/// for the headers of frames.
+const CONTROL_RESERVE: u64 = 64 << 10;
+
 /// A log that was recovered and can be read, but is not written to yet.
 ///
 /// For those who need what the log holds before they can take part as source
@@ -249,6 +253,13 @@ impl DiskLog {
         (cell.appended_term, cell.purged_term)
     }
 
+    /// Whether the disk has room for so many bytes of batches.
+    #[must_use]
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        let room = self.state.active_room.load(Ordering::Relaxed);
+        !self.supply.is_starved() || room >= bytes as u64 + CONTROL_RESERVE
+    }
+
     /// Bytes of batches in the tail cache.
     #[must_use]
     pub fn tail_cache_bytes(&self) -> usize {
@@ -280,7 +291,49 @@ impl DiskLog {
     }
 }
 
+/// What Raft orders.
 impl DiskLog {
+    /// The shard's term and vote.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    #[must_use]
+    pub fn vote(&self, shard: ShardId) -> Vote {
+        self.state.cell(shard).vote
+    }
+
+    /// Appends entries that have their place already. They must follow the log
+    /// without a hole. The completion is called when all are durable.
+    pub fn append_entries(&self, entries: Vec<Arc<Batch>>, completion: CommandCompletion) {
+        self.order(Order::Entries(entries), completion);
+    }
+
+    /// Stores a vote. The completion is called when it is durable.
+    pub fn store_vote(&self, vote: Vote, completion: CommandCompletion) {
+        self.order(Order::Vote(vote), completion);
+    }
+
+    /// Makes entries void; none of them may be committed.
+    pub fn truncate(&self, truncate: Truncate, completion: CommandCompletion) {
+        self.order(Order::Truncate(truncate), completion);
+    }
+
+    /// Gives up entries at the front of the shard, all of them committed. Where
+    /// a snapshot took the place of entries that were never here, the log goes
+    /// on behind them.
+    pub fn purge(&self, purge: Purge, completion: CommandCompletion) {
+        self.order(Order::Purge(purge), completion);
+    }
+
+    /// Says up to where (exclusive) the shard is committed, where
+    /// [`crate::CommitRule::Told`] holds. Never goes back.
+    pub fn commit(&self, shard: ShardId, commit_end: u64) {
+        self.state.change_position(shard, |position| {
+            let end = commit_end.min(position.appended_end);
+            position.commit_end = position.commit_end.max(end);
+        });
+    }
+
     /// Gives the writer an order.
     pub(crate) fn order(&self, order: Order, completion: CommandCompletion) {
         self.inbox.push(Command { order, completion });
@@ -314,35 +367,8 @@ impl ShardLog for DiskLog {
         self.state.position(shard)
     }
 
-    fn vote(&self, shard: ShardId) -> Vote {
-        self.state.cell(shard).vote
-    }
-
     fn reader(&self) -> LogReader {
         LogReader::new(Arc::clone(&self.state))
-    }
-
-    fn append_entries(&self, entries: Vec<Arc<Batch>>, completion: CommandCompletion) {
-        self.order(Order::Entries(entries), completion);
-    }
-
-    fn store_vote(&self, vote: Vote, completion: CommandCompletion) {
-        self.order(Order::Vote(vote), completion);
-    }
-
-    fn truncate(&self, truncate: Truncate, completion: CommandCompletion) {
-        self.order(Order::Truncate(truncate), completion);
-    }
-
-    fn purge(&self, purge: Purge, completion: CommandCompletion) {
-        self.order(Order::Purge(purge), completion);
-    }
-
-    fn commit(&self, shard: ShardId, commit_end: u64) {
-        self.state.change_position(shard, |position| {
-            let end = commit_end.min(position.appended_end);
-            position.commit_end = position.commit_end.max(end);
-        });
     }
 
     fn has_room(&self) -> bool {

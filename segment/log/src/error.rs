@@ -17,6 +17,9 @@ pub enum AppendError {
     /// committed: a mistake of the caller.
     #[error("{0}")]
     Conflict(&'static str),
+    /// Another node leads the shard, or none: try again.
+    #[error("this node does not lead the shard")]
+    NotLeader,
     /// The log has failed for good. Whether the batch is found at the next
     /// start is unknown.
     #[error(transparent)]

@@ -27,7 +27,8 @@ use std::sync::Arc;
 
 use robustmq_protocol::topic::FilterAutomaton;
 use robustmq_record::{
-    Batch, BatchEntry, FrameFault, HEADER_LEN, Offset, SegmentId, ShardId, parse_header, read_batch,
+    Batch, BatchEntry, FrameFault, HEADER_LEN, Offset, SegmentId, ShardId, Term, parse_header,
+    read_batch,
 };
 
 use crate::disk::DiskFile;
@@ -122,6 +123,9 @@ impl Wanted<'_> {
         }
     }
 }
+
+/// How far back [`LogReader::term_before`] looks.
+const TERM_SEARCH_MAX: usize = 1024;
 
 /// Reads all shards of a log; cheap to clone, usable from any thread. Reads may
 /// block on the disk. Goes on working after the log was shut down.
@@ -268,6 +272,23 @@ impl LogReader {
             return Ok(Some(batch));
         }
         entries::read_one(&self.state, shard, index)
+    }
+
+    /// The term of the last batch before `index_end` that is there, committed
+    /// or not; looks a few indexes back, where retention took some out.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn term_before(&self, shard: ShardId, index_end: u64) -> Result<Option<Term>, ReadError> {
+        self.check(shard)?;
+        let first = self.state.position(shard).local_start;
+        let indexes = (first..index_end).rev().take(TERM_SEARCH_MAX);
+        for index in indexes {
+            if let Some(term) = entries::term(&self.state, shard, index)? {
+                return Ok(Some(term));
+            }
+        }
+        Ok(None)
     }
 
     /// The batch at an index if it is in memory, committed or not.

@@ -1,12 +1,13 @@
 //! The boundary between a log and those who use it.
 //!
-//! The engine gives batches through a [`BatchSource`] and hears of them through
-//! a [`CommitSink`]; Raft appends entries, votes and truncations itself. A
-//! replicated log will take the place of the local one behind [`ShardLog`].
+//! The engine gives batches through a [`BatchSource`], hears of them through a
+//! [`CommitSink`] and knows the log as a [`ShardLog`], which it has from
+//! `robustmq-replication`. What Raft orders besides, [`crate::DiskLog`] takes
+//! itself.
 
 use std::sync::Arc;
 
-use robustmq_record::{Batch, BatchBuilder, Purge, ShardId, Truncate, Vote};
+use robustmq_record::{Batch, BatchBuilder, ShardId};
 
 use crate::error::{AppendError, FatalLogError};
 use crate::position::ShardPosition;
@@ -33,12 +34,17 @@ pub trait BatchSource: Send + Sync {
     fn take(&self, shard: ShardId) -> Option<TakenBatch>;
 }
 
-/// Who hears of committed batches, on the writer's thread.
+/// Who hears of committed batches.
 pub trait CommitSink: Send + Sync {
     /// The batch is committed: durable by policy. Called in index order per
     /// shard, and before the batch's own completion. Blocking here holds the
     /// writer, and with it everybody who appends: that is the backpressure.
     fn committed(&self, batch: Arc<Batch>);
+
+    /// Whether [`CommitSink::committed`] would return at once.
+    fn has_room(&self) -> bool {
+        true
+    }
 
     /// The log has failed for good; called once.
     fn failed(&self, error: FatalLogError);
@@ -56,32 +62,8 @@ pub trait ShardLog: Send + Sync {
     /// When there is no such shard.
     fn position(&self, shard: ShardId) -> ShardPosition;
 
-    /// The shard's term and vote.
-    ///
-    /// # Panics
-    /// When there is no such shard.
-    fn vote(&self, shard: ShardId) -> Vote;
-
     /// A reader of all shards.
     fn reader(&self) -> LogReader;
-
-    /// Appends entries that have their place already (Raft's followers). They
-    /// must follow the log without a hole. The completion is called when all
-    /// are durable.
-    fn append_entries(&self, entries: Vec<Arc<Batch>>, completion: CommandCompletion);
-
-    /// Stores a vote. The completion is called when it is durable.
-    fn store_vote(&self, vote: Vote, completion: CommandCompletion);
-
-    /// Makes entries void; none of them may be committed.
-    fn truncate(&self, truncate: Truncate, completion: CommandCompletion);
-
-    /// Gives up entries at the front of the shard; all of them are committed.
-    fn purge(&self, purge: Purge, completion: CommandCompletion);
-
-    /// Says up to where (exclusive) the shard is committed, where
-    /// [`crate::CommitRule::Told`] holds. Never goes back.
-    fn commit(&self, shard: ShardId, commit_end: u64);
 
     /// Whether there is room for messages. Once the disk is full, what is left
     /// is for records about sessions: whoever is connected can go on reading

@@ -16,7 +16,7 @@ use robustmq_record::{Batch, ShardId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::types::Types;
+use crate::types::{LogId, Types, log_id};
 
 /// How long to wait for room on the disk, or in the log's queue.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -67,6 +67,22 @@ impl Appender {
 
     pub(crate) fn log(&self) -> &Arc<DiskLog> {
         &self.log
+    }
+
+    /// What stands before an index that the log has, or had.
+    pub(crate) fn id_before(&self, index_end: u64) -> io::Result<Option<LogId>> {
+        if index_end <= 1 {
+            return Ok(None);
+        }
+        let position = self.log.position(self.shard);
+        let (appended, purged) = self.log.terms(self.shard);
+        let term = if index_end == position.appended_end {
+            appended
+        } else {
+            let found = self.log.reader().term_before(self.shard, index_end);
+            found.map_err(io::Error::other)?.unwrap_or(purged)
+        };
+        Ok(Some(log_id(term, index_end - 1)))
     }
 
     /// Orders an append. The batches can be read at once.

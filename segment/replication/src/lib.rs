@@ -21,11 +21,13 @@
 //!
 //! **Not here**: what records mean; who waits for a batch.
 
+mod alone;
 mod appender;
 mod entry;
-mod identity;
 mod membership;
+mod proposer;
 mod reader;
+mod replicated_log;
 mod state_machine;
 mod storage;
 mod types;
@@ -33,9 +35,13 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use alone::Alone;
 pub use entry::{Entry, Payload, Proposal};
-pub use identity::{AppliedStore, AppliedStoreError, FileAppliedStore, MemoryAppliedStore};
+pub use membership::{
+    FileMembershipStore, MembershipStore, MembershipStoreError, MemoryMembershipStore,
+};
 pub use reader::ShardReader;
+pub use replicated_log::{ReplicatedLog, ReplicatedLogError, ReplicatedLogSetup};
 pub use state_machine::{Checkpoint, ShardStateMachine, StateMachineSetup};
 pub use storage::ShardStorage;
 pub use types::{LogId, Membership, RaftVote, StoredMembership, Types};

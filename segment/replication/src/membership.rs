@@ -1,4 +1,11 @@
-//! How a membership is written: JSON, so that a person can read it in a dump.
+//! Who takes part in a group: how it is written (JSON, so that a person can
+//! read it in a dump) and where it is kept.
+
+mod store;
+
+pub use store::{
+    FileMembershipStore, MembershipStore, MembershipStoreError, MemoryMembershipStore,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 

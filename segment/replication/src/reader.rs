@@ -5,8 +5,8 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use openraft::storage::RaftLogReader;
 use openraft::OptionalSend;
+use openraft::storage::RaftLogReader;
 use openraft::type_config::alias;
 use robustmq_log::{LogReader, ShardLog};
 use robustmq_record::Batch;
@@ -74,7 +74,9 @@ impl ShardReader {
 
 fn entries(batches: Vec<Arc<Batch>>) -> io::Result<Vec<Entry>> {
     let entries = batches.into_iter().map(Entry::of_batch);
-    entries.map(|entry| entry.map_err(io::Error::other)).collect()
+    entries
+        .map(|entry| entry.map_err(io::Error::other))
+        .collect()
 }
 
 impl RaftLogReader<Types> for ShardReader {

@@ -1,23 +1,24 @@
 //! What is done with committed entries: readers see them, and the engine hears
 //! of them, in order.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
+use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
-use openraft::OptionalSend;
 use openraft::type_config::alias;
 use parking_lot::Mutex;
 use robustmq_log::{CommitSink, ShardLog};
-use robustmq_record::ShardId;
+use robustmq_record::{Batch, ShardId};
 
 use crate::appender::Appender;
-use crate::identity::AppliedStore;
+use crate::membership::MembershipStore;
 use crate::storage::ShardStorage;
-use crate::types::{LogId, StoredMembership, Types, batch_index, log_id};
+use crate::types::{LogId, Membership, StoredMembership, Types, batch_index};
 
 /// The views of a shard as a whole, for a node that is too far behind for the
 /// log.
@@ -40,9 +41,12 @@ pub struct StateMachineSetup {
     /// Who hears of committed batches.
     pub sink: Arc<dyn CommitSink>,
     /// Where memberships are kept.
-    pub store: Arc<dyn AppliedStore>,
-    /// Where snapshots come from.
-    pub checkpoint: Arc<dyn Checkpoint>,
+    pub store: Arc<dyn MembershipStore>,
+    /// Where snapshots come from; a node that is alone needs none.
+    pub checkpoint: Option<Arc<dyn Checkpoint>>,
+    /// This node, if it is alone unless the log or the store says otherwise: a
+    /// log from before it was a group's has no membership in it.
+    pub alone: Option<u64>,
 }
 
 type Snapshot = alias::SnapshotOf<Types, Bytes>;
@@ -67,22 +71,31 @@ impl ShardStateMachine {
         let appender = Arc::clone(storage.appender());
         let (log, shard) = (appender.log(), appender.shard());
         let position = log.position(shard);
-        let last = position.commit_end - 1;
-        let applied = if last >= position.local_start {
-            let batch = log.reader().entry(shard, last).map_err(io::Error::other)?;
-            batch.map(|batch| log_id(batch.term(), batch.index()))
-        } else {
-            let (_, purged) = log.terms(shard);
-            (position.log_start > 1).then(|| log_id(purged, position.log_start - 1))
-        };
+        let applied = appender.id_before(position.commit_end)?;
         let membership = setup.store.load(shard).map_err(io::Error::other)?;
+        let alone = setup.alone.filter(|_| position.appended_end > 1);
+        let alone = alone.map(|node| {
+            let voters = vec![BTreeSet::from([node])];
+            let membership = Membership::new_with_defaults(voters, []);
+            StoredMembership::new(applied, membership)
+        });
         Ok(Self {
             applied,
-            membership: membership.unwrap_or_default(),
+            membership: membership.or(alone).unwrap_or_default(),
             appender,
             setup,
             snapshot: Arc::default(),
         })
+    }
+
+    /// Tells the engine. It may hold us back, but not those who vote.
+    fn hand_over(&self, batch: Arc<Batch>) {
+        let sink = &self.setup.sink;
+        if sink.has_room() {
+            sink.committed(batch);
+        } else {
+            tokio::task::block_in_place(|| sink.committed(batch));
+        }
     }
 
     fn store_membership(&mut self, membership: StoredMembership) -> io::Result<()> {
@@ -115,7 +128,7 @@ impl RaftStateMachine<Types> for ShardStateMachine {
                 // Whoever hears of a batch can read it.
                 self.appender.wait_flushed(batch.index() + 1).await;
                 self.appender.commit(batch.index() + 1);
-                self.setup.sink.committed(Arc::clone(batch));
+                self.hand_over(Arc::clone(batch));
             }
             self.applied = Some(id);
             if let Some(responder) = responder {
@@ -128,7 +141,7 @@ impl RaftStateMachine<Types> for ShardStateMachine {
     async fn get_snapshot_builder(&mut self) -> ShardSnapshot {
         ShardSnapshot {
             shard: self.appender.shard(),
-            checkpoint: Arc::clone(&self.setup.checkpoint),
+            checkpoint: self.setup.checkpoint.clone(),
             meta: SnapshotMeta {
                 last_log_id: self.applied,
                 last_membership: self.membership.clone(),
@@ -143,7 +156,8 @@ impl RaftStateMachine<Types> for ShardStateMachine {
         snapshot: Bytes,
     ) -> Result<(), io::Error> {
         let shard = self.appender.shard();
-        let checkpoint = Arc::clone(&self.setup.checkpoint);
+        let checkpoint = self.setup.checkpoint.clone();
+        let checkpoint = checkpoint.ok_or_else(no_checkpoint)?;
         let (index_end, views) = (index_end(meta), snapshot.clone());
         let restore = move || checkpoint.restore(shard, index_end, views);
         let restored = tokio::task::spawn_blocking(restore).await;
@@ -162,6 +176,10 @@ impl RaftStateMachine<Types> for ShardStateMachine {
     }
 }
 
+fn no_checkpoint() -> io::Error {
+    io::Error::other("a node that is alone takes no snapshots")
+}
+
 fn index_end(meta: &SnapshotMeta) -> u64 {
     meta.last_log_id
         .as_ref()
@@ -171,7 +189,7 @@ fn index_end(meta: &SnapshotMeta) -> u64 {
 /// Makes a snapshot of a moment.
 pub struct ShardSnapshot {
     shard: ShardId,
-    checkpoint: Arc<dyn Checkpoint>,
+    checkpoint: Option<Arc<dyn Checkpoint>>,
     meta: SnapshotMeta,
     last: Arc<Mutex<Option<Snapshot>>>,
 }
@@ -180,9 +198,14 @@ impl RaftSnapshotBuilder<Types> for ShardSnapshot {
     type SnapshotData = Bytes;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
-        let (checkpoint, shard) = (Arc::clone(&self.checkpoint), self.shard);
+        let (checkpoint, shard) = (self.checkpoint.clone(), self.shard);
         let index_end = index_end(&self.meta);
-        let saved = tokio::task::spawn_blocking(move || checkpoint.save(shard, index_end)).await;
+        let save = move || match checkpoint {
+            Some(checkpoint) => checkpoint.save(shard, index_end),
+            // Raft wants one for what it was told is given up; nobody gets it.
+            None => Ok(Bytes::new()),
+        };
+        let saved = tokio::task::spawn_blocking(save).await;
         let snapshot = Snapshot {
             meta: self.meta.clone(),
             snapshot: saved.map_err(io::Error::other)??,

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::OptionalSend;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::type_config::alias;
 use robustmq_log::{AppendError, Clock, CommandCompletion, DiskLog, ShardLog, SystemClock};
 use robustmq_record::{Purge, ShardId, Truncate};
@@ -23,6 +23,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// A shard of the log as Raft's log.
 pub struct ShardStorage {
     appender: Arc<Appender>,
+    /// Raft may ask for entries from here on.
+    raft_start: u64,
     clock: Arc<dyn Clock>,
 }
 
@@ -34,8 +36,20 @@ impl ShardStorage {
     #[must_use]
     pub fn new(log: Arc<DiskLog>, shard: ShardId, runtime: Handle) -> Self {
         Self {
+            raft_start: 1,
             appender: Appender::new(log, shard, runtime),
             clock: Arc::new(SystemClock::default()),
+        }
+    }
+
+    /// For a node that is alone: Raft need not know what is committed already,
+    /// so that it starts as fast on a long log as on a short one.
+    #[must_use]
+    pub fn from_commit(self) -> Self {
+        let position = self.appender.log().position(self.appender.shard());
+        Self {
+            raft_start: position.commit_end,
+            ..self
         }
     }
 
@@ -71,12 +85,11 @@ impl RaftLogStorage<Types> for ShardStorage {
     async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
         let (log, shard) = (self.appender.log(), self.appender.shard());
         let position = log.position(shard);
-        let (appended, purged) = log.terms(shard);
-        let purged = (position.log_start > 1).then(|| log_id(purged, position.log_start - 1));
-        let stored =
-            (position.appended_end > 1).then(|| log_id(appended, position.appended_end - 1));
+        let start = self.raft_start.max(position.log_start);
         let unflushed = self.appender.last_unflushed();
         let last = unflushed.map(|batch| log_id(batch.term(), batch.index()));
+        let purged = self.appender.id_before(start)?;
+        let stored = self.appender.id_before(position.appended_end)?;
         Ok(LogState {
             last_purged_log_id: purged,
             last_log_id: last.max(stored),
@@ -102,14 +115,7 @@ impl RaftLogStorage<Types> for ShardStorage {
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
         let (log, shard) = (self.appender.log(), self.appender.shard());
-        let position = log.position(shard);
-        let last = position.commit_end - 1;
-        if last < position.local_start {
-            let (_, purged) = log.terms(shard);
-            return Ok((position.log_start > 1).then(|| log_id(purged, position.log_start - 1)));
-        }
-        let batch = log.reader().entry(shard, last).map_err(io::Error::other)?;
-        Ok(batch.map(|batch| log_id(batch.term(), batch.index())))
+        self.appender.id_before(log.position(shard).commit_end)
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>

@@ -15,7 +15,7 @@ use robustmq_log::{
 use robustmq_record::{Batch, ShardId};
 
 use crate::{
-    AppliedStore, Checkpoint, MemoryAppliedStore, ShardStateMachine, ShardStorage,
+    Checkpoint, MembershipStore, MemoryMembershipStore, ShardStateMachine, ShardStorage,
     StateMachineSetup,
 };
 
@@ -53,7 +53,11 @@ impl Checkpoint for Numbers {
     }
 
     fn restore(&self, _shard: ShardId, index_end: u64, views: Bytes) -> io::Result<()> {
-        assert_eq!(views, index_end.to_le_bytes()[..], "the views that were saved");
+        assert_eq!(
+            views,
+            index_end.to_le_bytes()[..],
+            "the views that were saved"
+        );
         *self.0.lock() = index_end;
         Ok(())
     }
@@ -62,7 +66,7 @@ impl Checkpoint for Numbers {
 /// A node's disk, and what it notes.
 struct Node {
     disk: Arc<MemoryDisk>,
-    store: Arc<MemoryAppliedStore>,
+    store: Arc<MemoryMembershipStore>,
     committed: Arc<Committed>,
     numbers: Arc<Numbers>,
 }
@@ -92,8 +96,9 @@ impl Node {
         let storage = ShardStorage::new(Arc::clone(&log), SHARD, runtime);
         let setup = StateMachineSetup {
             sink: Arc::clone(&self.committed) as Arc<dyn CommitSink>,
-            store: Arc::clone(&self.store) as Arc<dyn AppliedStore>,
-            checkpoint: Arc::clone(&self.numbers) as Arc<dyn Checkpoint>,
+            store: Arc::clone(&self.store) as Arc<dyn MembershipStore>,
+            checkpoint: Some(Arc::clone(&self.numbers) as Arc<dyn Checkpoint>),
+            alone: None,
         };
         let machine = ShardStateMachine::open(&storage, setup).expect("it opens");
         (log, storage, machine)

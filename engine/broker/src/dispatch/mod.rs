@@ -239,6 +239,10 @@ impl CommitSink for Dispatch {
         self.queue.push_batch(batch);
     }
 
+    fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
     fn failed(&self, error: FatalLogError) {
         self.queue.push(Input::Failed(error));
     }

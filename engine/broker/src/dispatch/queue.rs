@@ -12,7 +12,7 @@ use robustmq_record::{Batch, ShardId};
 use super::command::Command;
 use crate::mailbox::Waiters;
 
-/// Batches that may wait before the log's writer is made to wait: with them
+/// Batches that may wait before the log is made to wait: with them
 /// full, mailboxes fill and publishers are no longer read from.
 const BATCHES_MAX: usize = 64;
 
@@ -57,6 +57,12 @@ impl Queue {
         state.inputs.push_back(Input::Committed(batch));
         drop(state);
         self.filled.notify_one();
+    }
+
+    /// Whether a batch would be queued at once.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.state.lock();
+        state.batches < BATCHES_MAX || state.stopped
     }
 
     /// Queues anything else.

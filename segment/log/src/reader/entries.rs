@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use robustmq_record::{Batch, BatchEntry, Offset, SegmentIndex, ShardId, ShardIndex};
+use robustmq_record::{Batch, BatchEntry, Offset, SegmentIndex, ShardId, ShardIndex, Term};
 
 use super::{NAMESPACE, Wanted, read_entry};
 use crate::catalog::Span;
@@ -233,6 +233,22 @@ fn find(
     Ok(loaded
         .shard(shard)
         .and_then(|table| table.find_index(index)))
+}
+
+/// The term of the batch at an index, as the segment's index says.
+pub(super) fn term(
+    state: &LogState,
+    shard: ShardId,
+    index: u64,
+) -> Result<Option<Term>, ReadError> {
+    let Some(span) = state.catalog().find(shard, index) else {
+        return Ok(None);
+    };
+    match find(state, &span.segment, shard, index) {
+        Ok(entry) => Ok(entry.map(|entry| entry.term)),
+        Err(_) if span.segment.is_retired() => Ok(None),
+        Err(source) => Err(io_error(&span.segment, source)),
+    }
 }
 
 pub(super) fn read_one(

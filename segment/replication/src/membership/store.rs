@@ -1,5 +1,5 @@
-//! What a group must know of its past when the log no longer says it: up to
-//! where entries were given up, and who took part by then.
+//! Keeps who takes part for when the log no longer says it: its entry may lie
+//! in what retention removed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,40 +9,43 @@ use robustmq_log::Disk;
 use robustmq_record::{ShardId, Term};
 use serde::{Deserialize, Serialize};
 
-use crate::membership::WrittenMembership;
+use super::WrittenMembership;
 use crate::types::{StoredMembership, batch_index, log_id, term_of};
 
 /// The membership could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} {file} failed: {reason}")]
-pub struct AppliedStoreError {
+pub struct MembershipStoreError {
     action: &'static str,
     file: String,
     reason: String,
 }
 
 /// Keeps each group's last applied membership.
-pub trait AppliedStore: Send + Sync {
+pub trait MembershipStore: Send + Sync {
     /// The membership that was stored last.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn load(&self, shard: ShardId) -> Result<Option<StoredMembership>, AppliedStoreError>;
+    fn load(&self, shard: ShardId) -> Result<Option<StoredMembership>, MembershipStoreError>;
 
     /// Stores a membership; durable when this returns.
     ///
     /// # Errors
     /// When the disk refuses.
-    fn store(&self, shard: ShardId, membership: &StoredMembership)
-    -> Result<(), AppliedStoreError>;
+    fn store(
+        &self,
+        shard: ShardId,
+        membership: &StoredMembership,
+    ) -> Result<(), MembershipStoreError>;
 }
 
 /// Keeps memberships in memory, for tests.
 #[derive(Debug, Default)]
-pub struct MemoryAppliedStore(Mutex<HashMap<ShardId, StoredMembership>>);
+pub struct MemoryMembershipStore(Mutex<HashMap<ShardId, StoredMembership>>);
 
-impl AppliedStore for MemoryAppliedStore {
-    fn load(&self, shard: ShardId) -> Result<Option<StoredMembership>, AppliedStoreError> {
+impl MembershipStore for MemoryMembershipStore {
+    fn load(&self, shard: ShardId) -> Result<Option<StoredMembership>, MembershipStoreError> {
         Ok(self.0.lock().get(&shard).cloned())
     }
 
@@ -50,7 +53,7 @@ impl AppliedStore for MemoryAppliedStore {
         &self,
         shard: ShardId,
         membership: &StoredMembership,
-    ) -> Result<(), AppliedStoreError> {
+    ) -> Result<(), MembershipStoreError> {
         self.0.lock().insert(shard, membership.clone());
         Ok(())
     }
@@ -65,11 +68,11 @@ struct Written {
 }
 
 /// Keeps each group's membership in a file of its own, replaced as a whole.
-pub struct FileAppliedStore {
+pub struct FileMembershipStore {
     disk: Arc<dyn Disk>,
 }
 
-impl FileAppliedStore {
+impl FileMembershipStore {
     /// Keeps the files in a directory, which nothing else uses.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>) -> Self {
@@ -81,10 +84,10 @@ impl FileAppliedStore {
     }
 }
 
-impl AppliedStore for FileAppliedStore {
-    fn load(&self, shard: ShardId) -> Result<Option<StoredMembership>, AppliedStoreError> {
+impl MembershipStore for FileMembershipStore {
+    fn load(&self, shard: ShardId) -> Result<Option<StoredMembership>, MembershipStoreError> {
         let name = Self::name(shard);
-        let failed = |reason: String| AppliedStoreError {
+        let failed = |reason: String| MembershipStoreError {
             action: "reading",
             file: name.clone(),
             reason,
@@ -110,7 +113,7 @@ impl AppliedStore for FileAppliedStore {
         &self,
         shard: ShardId,
         membership: &StoredMembership,
-    ) -> Result<(), AppliedStoreError> {
+    ) -> Result<(), MembershipStoreError> {
         let id = membership.log_id();
         let written = Written {
             index: id.as_ref().map(|id| batch_index(id.index)),
@@ -131,7 +134,7 @@ impl AppliedStore for FileAppliedStore {
             self.disk.rename(&temporary, &name)?;
             self.disk.sync_dir()
         };
-        replace().map_err(|error| AppliedStoreError {
+        replace().map_err(|error| MembershipStoreError {
             action: "writing",
             file: name.clone(),
             reason: error.to_string(),
