@@ -40,6 +40,7 @@ pub use entry::{Entry, Payload, Proposal};
 pub use membership::{
     FileMembershipStore, MembershipStore, MembershipStoreError, MemoryMembershipStore,
 };
+pub use proposer::{Applied, Outcome};
 pub use reader::ShardReader;
 pub use replicated_log::{ReplicatedLog, ReplicatedLogError, ReplicatedLogSetup};
 pub use state_machine::{Checkpoint, ShardStateMachine, StateMachineSetup};

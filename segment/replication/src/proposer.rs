@@ -7,17 +7,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
-use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
-use robustmq_log::{AppendError, BatchCompletion, BatchSource, DiskLog, ShardLog, TakenBatch};
+use openraft::raft::responder::Responder;
+use robustmq_log::{AppendError, BatchCompletion, BatchSource, DiskLog, TakenBatch};
 use robustmq_record::{Batch, ShardId, Term};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use crate::entry::Proposal;
 use crate::replicated_log::ShardRaft;
-use crate::types::{Types, batch_index};
+use crate::types::Types;
 
 /// Rounds under way at a time.
 const ROUNDS_MAX: usize = 2;
@@ -29,6 +27,8 @@ const ROUND_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct Bell {
     woken: Notify,
     stopping: AtomicBool,
+    /// Rounds under way.
+    rounds: AtomicUsize,
 }
 
 impl Bell {
@@ -57,42 +57,24 @@ pub(crate) struct Proposer {
     pub(crate) proposed_bytes: Arc<AtomicUsize>,
 }
 
-/// Batches that were proposed together.
-struct Round(Vec<Proposed>);
-
-struct Proposed {
-    outcome: oneshot::Receiver<ClientWriteResult<Types>>,
-    completion: BatchCompletion,
-    size_bytes: usize,
-}
-
 impl Proposer {
     pub(crate) async fn run(self) {
-        let mut rounds = FuturesOrdered::new();
         loop {
-            tokio::select! {
-                biased;
-                Some(()) = rounds.next(), if !rounds.is_empty() => {
-                    // There may be more than the round before had room for.
-                    if rounds.len() < ROUNDS_MAX && let Some(round) = self.propose().await {
-                        rounds.push_back(self.complete(round));
-                    }
-                }
-                () = self.bell.woken.notified(), if rounds.len() < ROUNDS_MAX => {
-                    if let Some(round) = self.propose().await {
-                        rounds.push_back(self.complete(round));
-                    }
+            self.bell.woken.notified().await;
+            while self.bell.rounds.load(Ordering::SeqCst) < ROUNDS_MAX {
+                if !self.propose().await {
+                    break;
                 }
             }
-            if rounds.is_empty() && self.bell.is_stopping() {
+            if self.bell.is_stopping() && self.bell.rounds.load(Ordering::SeqCst) == 0 {
                 return;
             }
         }
     }
 
-    /// Proposes what is there; none if that is nothing.
-    async fn propose(&self) -> Option<Round> {
-        let (mut round, mut bytes) = (Vec::new(), 0);
+    /// Proposes what there is as one round; false if that is nothing.
+    async fn propose(&self) -> bool {
+        let (mut round, mut bytes) = (None, 0);
         while bytes < ROUND_BYTES_MAX
             && let Some(taken) = self.source.take(self.shard)
         {
@@ -108,42 +90,89 @@ impl Proposer {
             }
             bytes += size_bytes;
             self.proposed_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-            // The leader gives it its place.
-            let batch = Arc::new(builder.finish(self.shard, 1, Term(0)));
-            let (responder, outcome) = ProgressResponder::complete_only();
-            let proposal = Proposal(batch);
-            // That Raft has ended is heard of through the responder.
-            let _ = self.raft.client_write_ff(proposal, Some(responder)).await;
-            round.push(Proposed {
-                outcome,
-                completion,
+            let round = round.get_or_insert_with(|| Arc::new(Round::new(&self.bell)));
+            let waiting = Waiting {
+                completion: Some(completion),
                 size_bytes,
-            });
+                proposed_bytes: Arc::clone(&self.proposed_bytes),
+                _round: Arc::clone(round),
+            };
+            // The leader gives it its place.
+            let proposal = Proposal(Arc::new(builder.finish(self.shard, 1, Term(0))));
+            let outcome = Outcome::new(move |outcome| waiting.complete(outcome));
+            // When Raft has ended, whoever waits is told by letting go of it.
+            let _ = self.raft.client_write_ff(proposal, Some(outcome)).await;
         }
-        (!round.is_empty()).then_some(Round(round))
+        round.is_some()
+    }
+}
+
+/// Batches that were proposed together; when all have ended there is room for
+/// others.
+struct Round(Arc<Bell>);
+
+impl Round {
+    fn new(bell: &Arc<Bell>) -> Self {
+        bell.rounds.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(bell))
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        self.0.rounds.fetch_sub(1, Ordering::SeqCst);
+        self.0.wake();
+    }
+}
+
+/// Who waits for a proposed batch; told exactly once.
+struct Waiting {
+    completion: Option<BatchCompletion>,
+    size_bytes: usize,
+    proposed_bytes: Arc<AtomicUsize>,
+    _round: Arc<Round>,
+}
+
+impl Waiting {
+    fn complete(mut self, outcome: ClientWriteResult<Types>) {
+        let result = match outcome {
+            Ok(written) => written.data.0.ok_or(AppendError::NotLeader),
+            Err(_) => Err(AppendError::NotLeader),
+        };
+        self.tell(result);
     }
 
-    async fn complete(&self, round: Round) {
-        for proposed in round.0 {
-            let outcome = proposed.outcome.await;
+    fn tell(&mut self, result: Result<Arc<Batch>, AppendError>) {
+        if let Some(completion) = self.completion.take() {
             self.proposed_bytes
-                .fetch_sub(proposed.size_bytes, Ordering::Relaxed);
-            (proposed.completion)(self.result(outcome.ok()));
+                .fetch_sub(self.size_bytes, Ordering::Relaxed);
+            completion(result);
         }
     }
+}
 
-    fn result(&self, outcome: Option<ClientWriteResult<Types>>) -> Result<Arc<Batch>, AppendError> {
-        match outcome {
-            Some(Ok(written)) => {
-                let index = batch_index(written.log_id.index);
-                let batch = self.log.reader().entry(self.shard, index);
-                match batch {
-                    Ok(Some(batch)) => Ok(batch),
-                    _ => Err(AppendError::Conflict("a stored batch cannot be read")),
-                }
-            }
-            Some(Err(_)) => Err(AppendError::NotLeader),
-            None => Err(AppendError::Shutdown),
-        }
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.tell(Err(AppendError::Shutdown));
+    }
+}
+
+/// What an entry came to, for who proposed it: the batch as it was stored.
+#[derive(Clone, Debug, Default)]
+pub struct Applied(pub(crate) Option<Arc<Batch>>);
+
+/// Called with what something that was asked of Raft came to, on the thread
+/// that found out.
+pub struct Outcome<T>(Box<dyn FnOnce(T) + Send>);
+
+impl<T> Outcome<T> {
+    fn new(call: impl FnOnce(T) + Send + 'static) -> Self {
+        Self(Box::new(call))
+    }
+}
+
+impl<T: Send + 'static> Responder<Types, T> for Outcome<T> {
+    fn on_complete(self, result: T) {
+        (self.0)(result);
     }
 }

@@ -172,6 +172,7 @@ impl ReplicatedLog {
         let handle = runtime.handle().clone();
         let runtime = GroupRuntime(Some(runtime));
         let proposed_bytes = Arc::new(AtomicUsize::new(0));
+        let turn = Arc::new(Mutex::new(()));
         let mut groups = Vec::new();
         for shard in (0..shards).map(ShardId) {
             let failed = |reason: String| ReplicatedLogError::Group {
@@ -182,6 +183,7 @@ impl ReplicatedLog {
             let storage = storage.from_commit();
             let machine = StateMachineSetup {
                 sink: Arc::clone(&setup.sink),
+                turn: Arc::clone(&turn),
                 store: Arc::clone(&setup.store),
                 checkpoint: None,
                 alone: Some(node_id),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
-use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::type_config::alias;
 use parking_lot::Mutex;
 use robustmq_log::{CommitSink, ShardLog};
@@ -17,6 +17,7 @@ use robustmq_record::{Batch, ShardId};
 
 use crate::appender::Appender;
 use crate::membership::MembershipStore;
+use crate::proposer::Applied;
 use crate::storage::ShardStorage;
 use crate::types::{LogId, Membership, StoredMembership, Types, batch_index};
 
@@ -40,6 +41,8 @@ pub trait Checkpoint: Send + Sync {
 pub struct StateMachineSetup {
     /// Who hears of committed batches.
     pub sink: Arc<dyn CommitSink>,
+    /// Held while the engine is told of a batch and its proposer of the end.
+    pub turn: Arc<Mutex<()>>,
     /// Where memberships are kept.
     pub store: Arc<dyn MembershipStore>,
     /// Where snapshots come from; a node that is alone needs none.
@@ -88,14 +91,26 @@ impl ShardStateMachine {
         })
     }
 
-    /// Tells the engine. It may hold us back, but not those who vote.
-    fn hand_over(&self, batch: Arc<Batch>) {
-        let sink = &self.setup.sink;
-        if sink.has_room() {
-            sink.committed(batch);
-        } else {
-            tokio::task::block_in_place(|| sink.committed(batch));
+    /// Tells the engine, and whoever proposed the batch right after that, before
+    /// the engine hears of any other batch. It may hold us back, but not those
+    /// who vote.
+    fn hand_over(&self, batch: &Arc<Batch>, responder: Option<ApplyResponder<Types>>) {
+        let hand_over = || {
+            self.setup.sink.committed(Arc::clone(batch));
+            if let Some(responder) = responder {
+                responder.send(Applied(Some(Arc::clone(batch))));
+            }
+        };
+        let turn = self.setup.turn.try_lock();
+        if turn.is_some() && self.setup.sink.has_room() {
+            hand_over();
+            return;
         }
+        drop(turn);
+        tokio::task::block_in_place(|| {
+            let _turn = self.setup.turn.lock();
+            hand_over();
+        });
     }
 
     fn store_membership(&mut self, membership: StoredMembership) -> io::Result<()> {
@@ -128,12 +143,11 @@ impl RaftStateMachine<Types> for ShardStateMachine {
                 // Whoever hears of a batch can read it.
                 self.appender.wait_flushed(batch.index() + 1).await;
                 self.appender.commit(batch.index() + 1);
-                self.hand_over(Arc::clone(batch));
+                self.hand_over(batch, responder);
+            } else if let Some(responder) = responder {
+                responder.send(Applied(None));
             }
             self.applied = Some(id);
-            if let Some(responder) = responder {
-                responder.send(());
-            }
         }
         Ok(())
     }

@@ -96,6 +96,7 @@ impl Node {
         let storage = ShardStorage::new(Arc::clone(&log), SHARD, runtime);
         let setup = StateMachineSetup {
             sink: Arc::clone(&self.committed) as Arc<dyn CommitSink>,
+            turn: Arc::default(),
             store: Arc::clone(&self.store) as Arc<dyn MembershipStore>,
             checkpoint: Some(Arc::clone(&self.numbers) as Arc<dyn Checkpoint>),
             alone: None,

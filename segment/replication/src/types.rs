@@ -1,24 +1,37 @@
 //! What openraft is told about our types.
 
 use openraft::vote::leader_id_std::{CommittedLeaderId, LeaderId};
+use openraft::{OptionalSend, RaftTypeConfig};
 use robustmq_record::{NodeId, ShardId, Term, Vote};
 
 use crate::entry::{Entry, Payload, Proposal};
+use crate::proposer::{Applied, Outcome};
 
-openraft::declare_raft_types!(
-    /// The types of a shard's Raft group.
-    pub Types:
-        D = Proposal,
-        R = (),
-        NodeId = u64,
-        Node = openraft::BasicNode,
-        Term = u64,
-        LeaderId = LeaderId<u64, u64>,
-        Vote = openraft::Vote<Self::LeaderId>,
-        Payload = Payload,
-        Entry = Entry,
-        AsyncRuntime = openraft_rt_tokio::TokioRuntime,
-);
+/// The types of a shard's Raft group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Types;
+
+impl RaftTypeConfig for Types {
+    type D = Proposal;
+    type R = Applied;
+    type NodeId = u64;
+    type Node = openraft::BasicNode;
+    type Term = u64;
+    type LeaderId = LeaderId<u64, u64>;
+    type Vote = openraft::Vote<Self::LeaderId>;
+    type Payload = Payload;
+    type Entry = Entry;
+    type AsyncRuntime = openraft_rt_tokio::TokioRuntime;
+    type Responder<T>
+        = Outcome<T>
+    where
+        T: OptionalSend + 'static;
+    type Batch<T>
+        = openraft::impls::InlineBatch<T>
+    where
+        T: OptionalSend + 'static;
+    type ErrorSource = openraft::impls::BoxedErrorSource;
+}
 
 /// An entry's identity: one leader per term, so term and index are enough.
 pub type LogId = openraft::LogId<CommittedLeaderId<u64>>;
