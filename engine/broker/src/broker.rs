@@ -12,12 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use robustmq_config::{Anonymous, Compression, Config};
-use robustmq_log::{AppendError, BatchSource, CommitSink, Disk, LogConfig, LogReader, ShardLog};
+use robustmq_log::{AppendError, Disk, DiskLog, LogConfig, LogReader, OpenError, ShardLog};
 use robustmq_protocol::ReasonCode;
 use robustmq_record::{BatchLimits, Codec, NodeId, RECORDS_MAX, RecordInput};
-use robustmq_replication::{
-    MembershipStore, ReplicatedLog, ReplicatedLogError, ReplicatedLogSetup,
-};
 use robustmq_views::{KvStore, StateBody, ViewError, Views};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -48,8 +45,6 @@ pub struct Setup {
     pub config: Config,
     /// The directory of the log.
     pub disk: Arc<dyn Disk>,
-    /// Where it is kept who takes part in which shard.
-    pub memberships: Arc<dyn MembershipStore>,
     /// The store of the views.
     pub store: Arc<dyn KvStore>,
     /// The clocks.
@@ -63,7 +58,7 @@ pub struct Setup {
 pub enum StartError {
     /// The log could not be opened.
     #[error("the log cannot be opened: {0}")]
-    Log(#[from] ReplicatedLogError),
+    Log(#[from] OpenError),
     /// The views could not be read or rebuilt.
     #[error("the views cannot be rebuilt: {0}")]
     Views(#[from] ViewError),
@@ -189,7 +184,7 @@ impl Broker {
 /// A broker with the parts that only its end touches.
 pub(crate) struct Assembled {
     pub(crate) broker: Arc<Broker>,
-    pub(crate) log: Arc<ReplicatedLog>,
+    pub(crate) log: Arc<DiskLog>,
     dispatch: DispatchThread,
 }
 
@@ -199,7 +194,6 @@ impl Assembled {
         let Setup {
             config,
             disk,
-            memberships,
             store,
             clock,
             on_fatal,
@@ -211,28 +205,12 @@ impl Assembled {
         let limits = mailbox_limits(&config);
         let sink = Arc::new(dispatch.clone());
         let mailboxes = Arc::new(Mailboxes::new(config.storage.shards, limits, sink));
-        let log = ReplicatedLogSetup {
+        let (log, report) = DiskLog::open(
             disk,
-            config: log_config(&config),
-            store: memberships,
-            source: Arc::clone(&mailboxes) as Arc<dyn BatchSource>,
-            sink: Arc::new(dispatch.clone()) as Arc<dyn CommitSink>,
-        };
-        let (log, report, (views, thread)) = ReplicatedLog::open_alone(log, |log| {
-            let views = Arc::new(Views::new(store)?);
-            let start = startup::catch_up(&views, log, shard_map.shards())?;
-            let thread = dispatch
-                .start(DispatchSetup {
-                    start,
-                    views: Arc::clone(&views),
-                    hold_bytes_max: config.storage.tail_cache_size.bytes() as usize,
-                    on_fatal,
-                    counters: Arc::clone(&counters),
-                    ledger: Arc::clone(&ledger),
-                })
-                .map_err(StartError::Thread)?;
-            Ok::<_, StartError>((views, thread))
-        })?;
+            log_config(&config),
+            Arc::clone(&mailboxes) as _,
+            Arc::new(dispatch.clone()),
+        )?;
         let log = Arc::new(log);
         tracing::info!(
             segments = report.segments,
@@ -241,7 +219,19 @@ impl Assembled {
             damaged = report.damaged.len(),
             "log opened"
         );
+        let views = Arc::new(Views::new(store)?);
         let reader = log.reader();
+        let start = startup::catch_up(&views, &reader, &*log, shard_map.shards())?;
+        let thread = dispatch
+            .start(DispatchSetup {
+                start,
+                views: Arc::clone(&views),
+                hold_bytes_max: config.storage.tail_cache_size.bytes() as usize,
+                on_fatal,
+                counters: Arc::clone(&counters),
+                ledger: Arc::clone(&ledger),
+            })
+            .map_err(StartError::Thread)?;
         mailboxes.connect(Arc::clone(&log) as Arc<dyn ShardLog>);
         let broker = Broker {
             limits: Limits::new(&config),

@@ -56,7 +56,7 @@ impl Running {
             tokio::spawn(timers::run(Arc::clone(&broker), stopped.clone())),
             tokio::spawn(carry::run(
                 Arc::clone(&broker),
-                Arc::clone(assembled.log.disk_log()),
+                Arc::clone(&assembled.log),
                 stopped,
             )),
         ];

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use robustmq_log::{ReadLimits, ShardLog};
+use robustmq_log::{LogReader, ReadLimits, ShardLog};
 use robustmq_record::{Offset, ShardId};
 use robustmq_views::{SessionState, StateBody, ViewError, Views, Will};
 
@@ -28,11 +28,11 @@ const CLOSING_AT_A_TIME: usize = 256;
 /// where every shard ends.
 pub(crate) fn catch_up(
     views: &Views,
+    reader: &LogReader,
     log: &dyn ShardLog,
     shards: impl Iterator<Item = ShardId>,
 ) -> Result<Positions, ViewError> {
     let mut ends = Positions::default();
-    let reader = log.reader();
     let limits = ReadLimits {
         bytes_max: BYTES_AT_A_TIME,
         batches_max: BATCHES_AT_A_TIME,

@@ -10,7 +10,6 @@ use robustmq_admin::{Admin, BindError, Bound, Keys, KeysError, Node};
 use robustmq_broker::{OnFatal, Running, Setup, StartError, SystemClock};
 use robustmq_config::{Config, Engine};
 use robustmq_log::{DataDir, DataDirError, RealDisk};
-use robustmq_replication::FileMembershipStore;
 use robustmq_views::KvStore;
 use robustmq_views_rocksdb::RocksStore;
 use tokio::signal::unix::{SignalKind, signal};
@@ -104,12 +103,12 @@ fn bind_http(config: &Config) -> Result<Vec<Bound>, BindError> {
 }
 
 fn setup(config: &Config, directory: &DataDir) -> Result<Setup, Failure> {
-    let open = |path, action| RealDisk::new(path).map_err(|source| Failure::Io { action, source });
-    let disk = open(directory.log(), "opening the log directory")?;
-    let groups = open(directory.groups(), "opening the directory of the groups")?;
+    let disk = RealDisk::new(directory.log()).map_err(|source| Failure::Io {
+        action: "opening the log directory",
+        source,
+    })?;
     Ok(Setup {
         disk: Arc::new(disk),
-        memberships: Arc::new(FileMembershipStore::new(Arc::new(groups))),
         store: store(config, &directory.views())?,
         clock: Arc::new(SystemClock::default()),
         on_fatal: on_fatal(),

@@ -201,11 +201,6 @@ impl DataDir {
         self.path.join("log")
     }
 
-    /// Where it is kept who takes part in which shard.
-    pub fn groups(&self) -> PathBuf {
-        self.path.join("groups")
-    }
-
     /// Where the views lie; may be deleted while no broker runs.
     pub fn views(&self) -> PathBuf {
         self.path.join("views")

@@ -19,7 +19,7 @@ use robustmq_log::{
     LogReader, OpenError, RecoveredLog, RecoveryReport, ShardLog, ShardPosition, TakenBatch,
 };
 use robustmq_record::{Batch, ShardId};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::alone::Alone;
@@ -90,6 +90,19 @@ pub struct ReplicatedLog {
 struct GroupRuntime(Option<Runtime>);
 
 impl GroupRuntime {
+    fn start() -> io::Result<Self> {
+        let mut threads = tokio::runtime::Builder::new_multi_thread();
+        let threads = threads.worker_threads(1).thread_name("raft");
+        Ok(Self(Some(threads.enable_time().build()?)))
+    }
+
+    /// # Panics
+    /// When the threads have ended.
+    fn handle(&self) -> Handle {
+        let runtime = self.0.as_ref().expect("it is asked while it runs");
+        runtime.handle().clone()
+    }
+
     /// Runs something on the threads and waits for it, wherever it is called: a
     /// thread that belongs to another runtime must not wait itself. `None` when
     /// the threads have ended.
@@ -147,30 +160,14 @@ impl ReplicatedLog {
         setup: ReplicatedLogSetup,
         prepare: impl FnOnce(&DiskLog) -> Result<T, E>,
     ) -> Result<(Self, RecoveryReport, T), E> {
+        let (node_id, shards) = (setup.config.node_id.0, setup.config.shards);
         let config = LogConfig {
             commit: CommitRule::Told,
             ..setup.config
         };
-        let (node_id, shards) = (config.node_id.0, config.shards);
-        let recovered = RecoveredLog::open(setup.disk, config).map_err(ReplicatedLogError::Log)?;
-        let report = recovered.report().clone();
-        let underneath = Arc::new(Underneath(Arc::clone(&setup.sink)));
-        let log = recovered.start(Arc::clone(&underneath) as _, underneath);
-        let log = Arc::new(log.map_err(ReplicatedLogError::Log)?);
-        for shard in (0..shards).map(ShardId) {
-            // This node is the majority: nobody can put other entries in the
-            // place of those that it has.
-            log.commit(shard, log.position(shard).appended_end);
-        }
+        let (log, report) = open_log(setup.disk, config, Arc::clone(&setup.sink))?;
         let prepared = prepare(&log)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("raft")
-            .enable_time()
-            .build()
-            .map_err(ReplicatedLogError::Thread)?;
-        let handle = runtime.handle().clone();
-        let runtime = GroupRuntime(Some(runtime));
+        let runtime = GroupRuntime::start().map_err(ReplicatedLogError::Thread)?;
         let proposed_bytes = Arc::new(AtomicUsize::new(0));
         let turn = Arc::new(Mutex::new(()));
         let mut groups = Vec::new();
@@ -179,7 +176,7 @@ impl ReplicatedLog {
                 shard: shard.0,
                 reason,
             };
-            let storage = ShardStorage::new(Arc::clone(&log), shard, handle.clone());
+            let storage = ShardStorage::new(Arc::clone(&log), shard, runtime.handle());
             let storage = storage.from_commit();
             let machine = StateMachineSetup {
                 sink: Arc::clone(&setup.sink),
@@ -245,6 +242,25 @@ impl ReplicatedLog {
     pub fn disk_log(&self) -> &Arc<DiskLog> {
         &self.log
     }
+}
+
+/// Opens the disk log of a node that is alone.
+fn open_log(
+    disk: Arc<dyn Disk>,
+    config: LogConfig,
+    sink: Arc<dyn CommitSink>,
+) -> Result<(Arc<DiskLog>, RecoveryReport), ReplicatedLogError> {
+    let shards = config.shards;
+    let recovered = RecoveredLog::open(disk, config)?;
+    let report = recovered.report().clone();
+    let underneath = Arc::new(Underneath(sink));
+    let log = recovered.start(Arc::clone(&underneath) as _, underneath)?;
+    for shard in (0..shards).map(ShardId) {
+        // This node is the majority: nobody can put other entries in the place
+        // of those that it has.
+        log.commit(shard, log.position(shard).appended_end);
+    }
+    Ok((Arc::new(log), report))
 }
 
 /// Starts a group of this node alone, and has it lead at once.

@@ -1,5 +1,6 @@
 //! Raft on real logs: openraft's own suite of its storage, and restarts.
 
+mod cluster;
 mod restart;
 mod suite;
 

@@ -59,7 +59,7 @@ pub(crate) fn term_of(log_id: &LogId) -> Term {
 
 pub(crate) fn to_raft_vote(vote: &Vote) -> Option<RaftVote> {
     let is_set = vote.term != Term(0) || vote.voted_for != NodeId(0) || vote.committed;
-    is_set.then(|| RaftVote {
+    is_set.then_some(RaftVote {
         leader_id: LeaderId {
             term: vote.term.0,
             voted_for: vote.voted_for.0,
