@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use robustmq_e2e::{Broker, Client, Connect, Wire};
+use robustmq_e2e::{Broker, Client, Connect, Http, Wire};
 
 use crate::certificates::{client, self_signed};
 use crate::wires::{self, PATIENCE, Quic};
@@ -76,6 +76,18 @@ fn half_a_tls_handshake_does_not_keep_others_out() {
     slow.extend(half(address, b""));
     gets_in(|| wires::tls(&broker));
     cut_off(slow);
+    assert!(counted(&broker, "robustmq_handshakes_displaced") > 0);
+    assert!(counted(&broker, "robustmq_handshakes_failed") > 0);
+}
+
+fn counted(broker: &Broker, name: &str) -> u64 {
+    let http = Http::new(broker.http(), Some(&broker.api_key()));
+    let answer = http.get("/metrics");
+    let text = answer.text();
+    let mut values = text.lines().filter(|line| line.starts_with(name));
+    let value = values.next().and_then(|line| line.rsplit(' ').next());
+    let value = value.and_then(|value| value.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name}: {text}"))
 }
 
 #[test]

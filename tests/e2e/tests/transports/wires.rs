@@ -165,10 +165,7 @@ impl Quic {
         tls: Arc<ClientConfig>,
         alpn: &[u8],
     ) -> io::Result<(Runtime, Endpoint, Connection)> {
-        let mut tls = (*tls).clone();
-        tls.alpn_protocols = vec![alpn.to_vec()];
-        let tls = QuicClientConfig::try_from(tls).map_err(io::Error::other)?;
-        let config = quinn::ClientConfig::new(Arc::new(tls));
+        let config = Self::config(&tls, alpn)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -182,6 +179,14 @@ impl Quic {
             Ok::<_, io::Error>((endpoint, connecting.await?))
         })?;
         Ok((runtime, endpoint, connection))
+    }
+
+    /// What a connection needs.
+    pub(crate) fn config(tls: &ClientConfig, alpn: &[u8]) -> io::Result<quinn::ClientConfig> {
+        let mut tls = tls.clone();
+        tls.alpn_protocols = vec![alpn.to_vec()];
+        let tls = QuicClientConfig::try_from(tls).map_err(io::Error::other)?;
+        Ok(quinn::ClientConfig::new(Arc::new(tls)))
     }
 
     /// Goes on from another port, as behind a router that has forgotten it.
