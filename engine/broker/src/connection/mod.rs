@@ -59,8 +59,20 @@ pub(crate) struct Arrival {
     pub(crate) place: Place,
 }
 
-/// Serves one connection from the first byte of MQTT to its end.
-pub(crate) async fn serve<S: Transport>(broker: Arc<Broker>, stream: S, arrival: Arrival) {
+/// A client that has said CONNECT.
+pub(crate) struct Greeted<S> {
+    io: Io<S>,
+    connect: ConnectOwned,
+    peer: SocketAddr,
+}
+
+/// Hears what a client says first. `None` where it was no CONNECT, or none came;
+/// the connection is closed then.
+pub(crate) async fn greet<S: Transport>(
+    broker: &Arc<Broker>,
+    stream: S,
+    arrival: Arrival,
+) -> Option<Box<Greeted<S>>> {
     let Arrival {
         peer,
         identity,
@@ -68,15 +80,29 @@ pub(crate) async fn serve<S: Transport>(broker: Arc<Broker>, stream: S, arrival:
         mut place,
     } = arrival;
     let mut io = Io::new(stream);
-    let connect = read_connect(&broker, &mut io, peer, &identity, idle_timeout);
+    let connect = read_connect(broker, &mut io, peer, &identity, idle_timeout);
     let connect = place.hold(connect).await.unwrap_or_else(|| {
         tracing::info!(%peer, "no CONNECT when others came; connection closed");
         None
     });
     drop(place);
-    let Some(connect) = connect else {
-        return io.close(REFUSAL_PATIENCE).await;
-    };
+    match connect {
+        Some(connect) => Some(Box::new(Greeted { io, connect, peer })),
+        None => {
+            io.close(REFUSAL_PATIENCE).await;
+            None
+        }
+    }
+}
+
+/// Serves one connection from its CONNECT to its end. What came before it is
+/// gone by now: an idle connection is to cost little memory.
+pub(crate) async fn serve<S: Transport>(broker: Arc<Broker>, greeted: Box<Greeted<S>>) {
+    let Greeted {
+        mut io,
+        connect,
+        peer,
+    } = *greeted;
     match handshake::open(&broker, peer, connect, &mut io.output).await {
         Ok(mut session) => {
             io.opened();

@@ -13,7 +13,7 @@ use super::handshakes::{Handshakes, Place};
 use super::tls::identity::Identity;
 use super::transport::Transport;
 use crate::broker::Broker;
-use crate::connection::{self, Arrival};
+use crate::connection::{self, Arrival, Greeted};
 
 /// The bounds of one listener.
 pub(crate) struct Door {
@@ -93,34 +93,35 @@ impl Door {
         })
     }
 
-    /// Waits for everything before MQTT, within its time, and serves what comes
-    /// of it.
-    pub(crate) async fn serve<S: Transport>(
-        &self,
+    /// Waits for everything before MQTT, within its time, and then for CONNECT.
+    pub(crate) async fn greet<S: Transport>(
+        self: Arc<Self>,
         handshake: impl Future<Output = io::Result<Raised<S>>>,
         peer: SocketAddr,
         mut place: Place,
-    ) {
+    ) -> Option<Box<Greeted<S>>> {
         let handshake = tokio::time::timeout(self.handshake_timeout, handshake);
-        let raised = match place.hold(handshake).await {
-            Some(Ok(Ok(raised))) => raised,
-            Some(Ok(Err(error))) => return self.give_up(peer, &error.to_string()),
-            Some(Err(_)) => return self.give_up(peer, "it took too long"),
-            // Counted where it lost its place.
-            None => return self.log_give_up(peer, "it gave way to another one"),
+        let why = match place.hold(handshake).await {
+            Some(Ok(Ok(raised))) => {
+                let arrival = Arrival {
+                    peer: raised.peer,
+                    identity: raised.identity,
+                    idle_timeout: self.idle_timeout,
+                    place,
+                };
+                return connection::greet(&self.broker, raised.stream, arrival).await;
+            }
+            Some(Ok(Err(error))) => error.to_string(),
+            Some(Err(_)) => "it took too long".to_owned(),
+            None => {
+                // Counted where it lost its place.
+                self.log_give_up(peer, "it gave way to another one");
+                return None;
+            }
         };
-        let arrival = Arrival {
-            peer: raised.peer,
-            identity: raised.identity,
-            idle_timeout: self.idle_timeout,
-            place,
-        };
-        connection::serve(Arc::clone(&self.broker), raised.stream, arrival).await;
-    }
-
-    fn give_up(&self, peer: SocketAddr, why: &str) {
         self.broker.counters.handshakes_failed.add(1);
-        self.log_give_up(peer, why);
+        self.log_give_up(peer, &why);
+        None
     }
 
     fn log_give_up(&self, peer: SocketAddr, why: &str) {

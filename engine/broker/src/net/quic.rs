@@ -19,10 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
 use super::door::{Door, Raised};
-use super::handshakes::Place;
 use super::tls::Tls;
 use super::tls::identity::Identity;
 use super::transport::Transport;
+use crate::connection;
 
 /// The protocol's name in the TLS handshake.
 pub(crate) const ALPN: &[u8] = b"mqtt";
@@ -113,34 +113,41 @@ pub(crate) async fn serve(
             incoming.refuse();
             continue;
         };
-        let (door, tls) = (Arc::clone(&door), Arc::clone(&tls));
+        let broker = Arc::clone(&door.broker);
+        let handshake = handshake(Arc::clone(&tls), incoming, peer);
+        let greeting = Box::pin(Arc::clone(&door).greet(handshake, peer, place));
         tokio::spawn(async move {
-            welcome(&door, &tls, incoming, peer, place).await;
+            // Its memory is given back before the connection begins.
+            let greeted = greeting.await;
+            if let Some(greeted) = greeted {
+                connection::serve(broker, greeted).await;
+            }
             drop(admission);
         });
     }
 }
 
-async fn welcome(door: &Door, tls: &Tls, incoming: Incoming, peer: SocketAddr, place: Place) {
-    let handshake = async {
-        let connection = incoming.await?;
-        let (send, receive) = connection.accept_bi().await?;
-        let shown = connection.peer_identity();
-        let shown = shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
-        let identity = Identity::new(&tls.keys, shown.as_deref().map(Vec::as_slice))
-            .map_err(io::Error::other)?;
-        Ok(Raised {
-            stream: QuicStream {
-                connection,
-                send,
-                receive,
-                farewell: None,
-            },
-            peer,
-            identity,
-        })
-    };
-    door.serve(handshake, peer, place).await;
+async fn handshake(
+    tls: Arc<Tls>,
+    incoming: Incoming,
+    peer: SocketAddr,
+) -> io::Result<Raised<QuicStream>> {
+    let connection = incoming.await?;
+    let (send, receive) = connection.accept_bi().await?;
+    let shown = connection.peer_identity();
+    let shown = shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let identity =
+        Identity::new(&tls.keys, shown.as_deref().map(Vec::as_slice)).map_err(io::Error::other)?;
+    Ok(Raised {
+        stream: QuicStream {
+            connection,
+            send,
+            receive,
+            farewell: None,
+        },
+        peer,
+        identity,
+    })
 }
 
 /// Ends what is left and gives the last packets time to leave.

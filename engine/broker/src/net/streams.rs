@@ -17,6 +17,7 @@ use super::tls::identity::Identity;
 use super::transport::Transport;
 use super::websocket::upgrade;
 use super::websocket::{MessageBounds, WebSocket};
+use crate::connection;
 use crate::counters::Counters;
 
 /// Pause after the system refused a connection (too many open files), so that
@@ -116,10 +117,15 @@ pub(crate) async fn serve<L: Layers>(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
         }
-        let (door, layers) = (Arc::clone(&door), layers.clone());
+        let broker = Arc::clone(&door.broker);
+        let handshake = handshake(stream, peer, behind_proxy, layers.clone());
+        let greeting = Box::pin(Arc::clone(&door).greet(handshake, peer, place));
         tokio::spawn(async move {
-            let handshake = handshake(stream, peer, behind_proxy, layers);
-            door.serve(handshake, peer, place).await;
+            // Its memory is given back before the connection begins.
+            let greeted = greeting.await;
+            if let Some(greeted) = greeted {
+                connection::serve(broker, greeted).await;
+            }
             drop(admission);
         });
     }
