@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use robustmq_config::{Anonymous, Compression, Config};
+use robustmq_config::{Anonymous, ByteSize, Compression, Config};
 use robustmq_log::{AppendError, Disk, DiskLog, LogConfig, LogReader, OpenError, ShardLog};
 use robustmq_protocol::ReasonCode;
 use robustmq_record::{BatchLimits, Codec, NodeId, RECORDS_MAX, RecordInput};
@@ -25,6 +25,7 @@ use crate::dispatch::{Dispatch, DispatchSetup, DispatchThread, OnFatal};
 use crate::ledger::{Ledger, LedgerEntry};
 use crate::link::{LinkLimits, Order};
 use crate::mailbox::Mailboxes;
+use crate::net::TlsError;
 use crate::registry::Registry;
 use crate::shard_map::{DEFAULT_NAMESPACE, ShardMap};
 use crate::startup;
@@ -64,15 +65,27 @@ pub enum StartError {
     Views(#[from] ViewError),
     /// A listener could not be bound.
     #[error(
-        "listener tcp:{name} cannot listen on {address}: {source}. Another process may use the port: stop it, or set listeners.tcp.{name}.bind to another address"
+        "listener {kind}:{name} cannot listen on {address}: {source}. Another process may use the port: stop it, or set listeners.{kind}.{name}.bind to another address (listeners.{kind}.{name}.enabled = false goes without)"
     )]
     Bind {
+        /// The listener's kind.
+        kind: &'static str,
         /// The listener's name.
         name: String,
         /// What it was to listen on.
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A listener cannot offer TLS.
+    #[error("listener {kind}:{name} cannot offer TLS: listeners.{kind}.{name}: {source}")]
+    Tls {
+        /// The listener's kind.
+        kind: &'static str,
+        /// The listener's name.
+        name: String,
+        /// What is wrong.
+        source: TlsError,
     },
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
@@ -85,6 +98,7 @@ pub(crate) struct Limits {
     pub(crate) link: LinkLimits,
     pub(crate) write_buffer_bytes_max: usize,
     pub(crate) packet_size_max: u32,
+    pub(crate) connect_size_max: u32,
 }
 
 /// What all parts share.
@@ -283,9 +297,19 @@ impl Limits {
                 queue_bytes_max: config.limits.session_queue_bytes_max.bytes() as usize,
             },
             write_buffer_bytes_max: config.limits.write_buffer_bytes_max.bytes() as usize,
-            packet_size_max: u32::try_from(config.mqtt.max_packet_size.bytes()).unwrap_or(u32::MAX),
+            packet_size_max: bytes_u32(config.mqtt.max_packet_size),
+            connect_size_max: bytes_u32(
+                config
+                    .limits
+                    .connect_bytes_max
+                    .min(config.mqtt.max_packet_size),
+            ),
         }
     }
+}
+
+fn bytes_u32(size: ByteSize) -> u32 {
+    u32::try_from(size.bytes()).unwrap_or(u32::MAX)
 }
 
 fn reads_max() -> usize {

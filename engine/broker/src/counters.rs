@@ -40,6 +40,10 @@ counters! {
     connections_accepted,
     /// Network connections refused because of a limit.
     connections_refused,
+    /// Handshakes (PROXY header, TLS, WebSocket upgrade, QUIC) that failed or took too long.
+    handshakes_failed,
+    /// Connections without a CONNECT yet that gave way to newer ones.
+    handshakes_displaced,
     /// Connections closed because the client broke the protocol.
     protocol_errors,
     /// Publishes taken from clients and given to the log.

@@ -40,4 +40,5 @@ pub use clock::{Clock, SystemClock};
 pub use counters::Counters;
 pub use dispatch::OnFatal;
 pub use ledger::LedgerEntry;
-pub use running::{Listening, Running};
+pub use net::{Listening, TlsError};
+pub use running::Running;

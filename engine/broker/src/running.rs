@@ -1,30 +1,19 @@
 //! Starting and stopping a broker.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::broker::{Assembled, Broker, Setup, StartError};
-use crate::net::tcp;
+use crate::net::{self, Doors, Listening};
 use crate::{carry, startup, timers};
-
-/// Where a listener listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listening {
-    /// The listener's name.
-    pub name: String,
-    /// Its address.
-    pub address: SocketAddr,
-}
 
 /// A running broker.
 pub struct Running {
     assembled: Assembled,
-    listening: Vec<Listening>,
+    doors: Doors,
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
     upkeep: Vec<JoinHandle<()>>,
 }
 
@@ -34,7 +23,7 @@ impl Running {
     /// # Errors
     /// See [`StartError`]; nothing keeps running then.
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
-        let listeners = bind(&setup)?;
+        let listeners = net::bind(&setup.config)?;
         let assembled = Assembled::new(setup)?;
         let broker = Arc::clone(&assembled.broker);
         let sessions = startup::restore_sessions(&broker).await?;
@@ -42,16 +31,7 @@ impl Running {
             tracing::info!(sessions, "sessions restored");
         }
         let (stop, stopped) = watch::channel(false);
-        let mut listening = Vec::new();
-        let mut tasks = Vec::new();
-        for bound in listeners {
-            listening.push(Listening {
-                name: bound.name.clone(),
-                address: bound.address,
-            });
-            let serve = tcp::serve(Arc::clone(&broker), bound, stopped.clone());
-            tasks.push(tokio::spawn(serve));
-        }
+        let doors = Doors::open(&broker, listeners, &stopped)?;
         let upkeep = vec![
             tokio::spawn(timers::run(Arc::clone(&broker), stopped.clone())),
             tokio::spawn(carry::run(
@@ -62,16 +42,15 @@ impl Running {
         ];
         Ok(Self {
             assembled,
-            listening,
+            doors,
             stop,
-            tasks,
             upkeep,
         })
     }
 
     /// Where it listens.
     pub fn listening(&self) -> &[Listening] {
-        &self.listening
+        &self.doors.listening
     }
 
     /// The broker.
@@ -84,17 +63,15 @@ impl Running {
     pub async fn stop(self) {
         let Self {
             assembled,
+            mut doors,
             stop,
-            tasks,
             upkeep,
-            ..
         } = self;
         // Receivers may be gone already; then there is nobody to tell.
         let _ = stop.send(true);
-        for task in tasks {
-            let _ = task.await;
-        }
+        doors.closed().await;
         assembled.broker.close_connections().await;
+        doors.finish().await;
         for task in upkeep {
             let _ = task.await;
         }
@@ -103,22 +80,4 @@ impl Running {
             tracing::error!("stopping did not end in order; see the message above");
         }
     }
-}
-
-fn bind(setup: &Setup) -> Result<Vec<tcp::Bound>, StartError> {
-    let mut bound = Vec::new();
-    for (name, listener) in &setup.config.listeners.tcp {
-        if !listener.enabled {
-            continue;
-        }
-        let connections_max = listener.max_connections as usize;
-        let socket =
-            tcp::bind(name, listener.bind, connections_max).map_err(|source| StartError::Bind {
-                name: name.clone(),
-                address: listener.bind,
-                source,
-            })?;
-        bound.push(socket);
-    }
-    Ok(bound)
 }

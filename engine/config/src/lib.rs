@@ -12,6 +12,7 @@
 mod api;
 mod error;
 mod file;
+mod listeners;
 mod literal;
 mod load;
 mod policy;
@@ -26,18 +27,20 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 pub use api::{Api, ApiKey, LOCAL_KEY, Role};
 pub use error::{ConfigError, ConfigErrors, Origin};
+pub use listeners::{
+    CertificateName, ClientCertificate, HttpListener, ListenerLimits, Listeners, QuicListener,
+    TcpListener, TlsKeys, TlsListener, TlsVersion, WsListener, WssListener,
+};
 pub use literal::{ByteSize, LiteralError, TimeSpan};
 pub use load::{ENVIRONMENT_PREFIX, LoadOptions};
 pub use policy::{Retain, Retention, StoragePolicy};
 pub use reference::{SectionDoc, reference_markdown, sample_toml, sections};
 pub use schema::KeyDoc;
 pub use sections::{
-    Anonymous, Auth, Compression, Durability, Engine, HttpListener, Limits, Log, LogFormat,
-    LogLevel, Mqtt, Node, Storage, TcpListener,
+    Anonymous, Auth, Compression, Durability, Engine, Limits, Log, LogFormat, LogLevel, Mqtt, Node,
+    Storage,
 };
 
 /// Name of the listener that exists when no source configures any.
@@ -64,24 +67,12 @@ pub struct Config {
     pub log: Log,
 }
 
-/// Listeners by kind and name.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Listeners {
-    /// `[listeners.tcp.<name>]`
-    pub tcp: BTreeMap<String, TcpListener>,
-    /// `[listeners.http.<name>]`
-    pub http: BTreeMap<String, HttpListener>,
-}
-
 impl Default for Config {
     /// What a broker without any source runs on; passes every check.
     fn default() -> Self {
-        let tcp = BTreeMap::from([(DEFAULT_LISTENER.to_owned(), TcpListener::default())]);
-        let http = BTreeMap::from([(DEFAULT_LISTENER.to_owned(), HttpListener::default())]);
-        Config {
-            listeners: Listeners { tcp, http },
-            ..Config::without_listeners()
-        }
+        let mut config = Config::without_listeners();
+        config.listeners.add_defaults();
+        config
     }
 }
 
@@ -90,10 +81,7 @@ impl Config {
     fn without_listeners() -> Self {
         Config {
             node: Node::default(),
-            listeners: Listeners {
-                tcp: BTreeMap::new(),
-                http: BTreeMap::new(),
-            },
+            listeners: Listeners::default(),
             auth: Auth::default(),
             api: Api::default(),
             mqtt: Mqtt::default(),

@@ -5,17 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{ConfigError, ConfigErrors, Origin};
 use crate::file;
+use crate::listeners::is_kind;
 use crate::schema::Section;
-use crate::sections::{HttpListener, TcpListener};
 use crate::setting::{Fault, FaultKind, Literal, LiteralValue};
 use crate::{Config, DEFAULT_LISTENER, reference, suggest, validate};
 
 /// Environment variables with this prefix are configuration; the rest of the name is the key with `__`
 /// for each dot: `ROBUSTMQ__MQTT__MAX_QOS=1`.
 pub const ENVIRONMENT_PREFIX: &str = "ROBUSTMQ__";
-
-/// Longest listener name in bytes.
-const NAME_BYTES_MAX: usize = 64;
 
 /// The sources beside the defaults.
 #[derive(Debug, Clone, Default)]
@@ -74,18 +71,7 @@ pub(crate) fn load(options: LoadOptions) -> Result<Config, ConfigErrors> {
             }
         }
     }
-    if config.listeners.tcp.is_empty() {
-        config
-            .listeners
-            .tcp
-            .insert(DEFAULT_LISTENER.to_owned(), TcpListener::default());
-    }
-    if config.listeners.http.is_empty() {
-        config
-            .listeners
-            .http
-            .insert(DEFAULT_LISTENER.to_owned(), HttpListener::default());
-    }
+    config.listeners.add_defaults();
     validate::check(&config, &origins, &mut errors);
     if errors.is_empty() {
         Ok(config)
@@ -245,41 +231,21 @@ impl Config {
     fn assign(&mut self, path: &[String], literal: &Literal) -> Result<(), Vec<Fault>> {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match path.as_slice() {
-            ["listeners", "tcp", name] if is_empty_table(literal) => {
-                named(&mut self.listeners.tcp, name, literal).map(|_| ())
-            }
-            ["listeners", "http", name] if is_empty_table(literal) => {
-                named(&mut self.listeners.http, name, literal).map(|_| ())
-            }
-            ["listeners", "tcp", name, key] => {
-                named(&mut self.listeners.tcp, name, literal)?.set(key, literal)
-            }
-            ["listeners", "http", name, key] => {
-                named(&mut self.listeners.http, name, literal)?.set(key, literal)
-            }
-            ["listeners"] | ["listeners", "tcp" | "http"] if is_empty_table(literal) => Ok(()),
+            ["listeners", kind, name] if is_empty_table(literal) => self
+                .listeners
+                .assign([kind, name], None, literal)
+                .unwrap_or_else(|| Err(unknown_path(literal))),
+            ["listeners", kind, name, key] => self
+                .listeners
+                .assign([kind, name], Some(key), literal)
+                .unwrap_or_else(|| Err(unknown_path(literal))),
+            ["listeners"] if is_empty_table(literal) => Ok(()),
+            ["listeners", kind] if is_kind(kind) && is_empty_table(literal) => Ok(()),
             [section] => set_in(self, section, None, literal),
             [section, key] => set_in(self, section, Some(key), literal),
             _ => Err(unknown_path(literal)),
         }
     }
-}
-
-/// The listener of that name, made with defaults if this is its first key.
-fn named<'a, L: Default>(
-    listeners: &'a mut BTreeMap<String, L>,
-    name: &str,
-    literal: &Literal,
-) -> Result<&'a mut L, Vec<Fault>> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) {
-        return Err(crate::setting::invalid(
-            literal,
-            format!("`{name}` is not a name of a listener"),
-            "use up to 64 lower-case letters, digits, `-` and `_`",
-        ));
-    }
-    Ok(listeners.entry(name.to_owned()).or_default())
 }
 
 fn set_in(

@@ -1,9 +1,12 @@
 //! The reference page and the sample file, both written from the declarations.
 
 use crate::api::{Api, ApiKey};
+use crate::listeners::{
+    HttpListener, QuicListener, TcpListener, TlsListener, WsListener, WssListener,
+};
 use crate::policy::StoragePolicy;
 use crate::schema::{KeyDoc, Section};
-use crate::sections::{Auth, HttpListener, Limits, Log, Mqtt, Node, Storage, TcpListener};
+use crate::sections::{Auth, Limits, Log, Mqtt, Node, Storage};
 use crate::tables::ListedSection;
 
 /// One section as documentation.
@@ -26,6 +29,10 @@ pub fn sections() -> Vec<SectionDoc> {
     vec![
         section::<Node>("node"),
         section::<TcpListener>("listeners.tcp.<name>"),
+        section::<TlsListener>("listeners.tls.<name>"),
+        section::<WsListener>("listeners.ws.<name>"),
+        section::<WssListener>("listeners.wss.<name>"),
+        section::<QuicListener>("listeners.quic.<name>"),
         section::<HttpListener>("listeners.http.<name>"),
         section::<Auth>("auth"),
         section::<Api>("api"),

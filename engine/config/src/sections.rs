@@ -3,9 +3,8 @@
 //! **Invariants**
 //! 1. A key stands here only when something reads it (`cargo xtask check` looks for the reader).
 //!
-//! **Not here**: checks over several keys ([`crate::validate`]).
+//! **Not here**: listeners ([`crate::listeners`]), checks over several keys ([`crate::validate`]).
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::literal::{ByteSize, TimeSpan};
@@ -21,33 +20,6 @@ section! {
         name: String = "robustmq@127.0.0.1".to_owned();
         /// Directory for log and views; created at start if it is missing.
         data_dir: PathBuf = PathBuf::from("./data");
-    }
-}
-
-section! {
-    /// A TCP listener. `<name>` is free to choose (lower-case letters, digits, `-`, `_`); several may exist.
-    /// Without any, one named `default` listens on 127.0.0.1:1883.
-    pub struct TcpListener {
-        /// Address and port to listen on. Other addresses than loopback need `auth.anonymous`.
-        bind: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1883);
-        /// False keeps the listener closed.
-        enabled: bool = true;
-        /// Most connections of this listener; further ones are closed as soon as they are accepted.
-        /// `limits.connections_max` holds over all listeners.
-        max_connections: u32 = 18_000, range 1..=10_000_000;
-    }
-}
-
-section! {
-    /// A listener of the HTTP interface (REST). Every request needs a key, so it may be bound to any
-    /// address. Without any, one named `default` listens on 127.0.0.1:18083.
-    pub struct HttpListener {
-        /// Address and port to listen on.
-        bind: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 18083);
-        /// False keeps the listener closed.
-        enabled: bool = true;
-        /// Most connections of this listener; further ones wait to be accepted.
-        max_connections: u32 = 512, range 1..=100_000;
     }
 }
 
@@ -117,6 +89,9 @@ section! {
         /// Most connections over all listeners. The default leaves 2 000 of 20 000 open files to the log
         /// and the views.
         connections_max: u32 = 18_000, range 1..=10_000_000;
+        /// Largest CONNECT, fixed header included, as far as `mqtt.max_packet_size` allows it: what a client
+        /// may have the broker hold before it is known. WebSocket messages before CONNECT are bounded by it too.
+        connect_bytes_max: ByteSize = ByteSize::from_kb(512), range ByteSize::from_bytes(128)..=ByteSize::from_mb(256);
         /// Bytes of publishes that wait for the log, per shard.
         mailbox_bytes_max: ByteSize = ByteSize::from_mb(8), range ByteSize::from_kb(64)..=ByteSize::from_mb(1024);
         /// Messages in memory for one session before it lags and reads from the log instead.

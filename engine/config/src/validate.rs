@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use crate::Config;
 use crate::error::{ConfigError, Origin};
+use crate::listeners::{CertificateName, ClientCertificate, Enabled, TlsKeys};
 use crate::load::Origins;
-use crate::sections::{Anonymous, TcpListener};
+use crate::sections::Anonymous;
 use crate::setting::Setting;
 
 /// Appends every problem that only shows when all sources are read.
@@ -30,40 +31,109 @@ pub(crate) fn check(config: &Config, origins: &Origins, errors: &mut Vec<ConfigE
 type Report<'a> = dyn FnMut(&str, String, &str, String) + 'a;
 
 fn check_listeners(config: &Config, report: &mut Report<'_>) {
-    let enabled: BTreeMap<&String, &TcpListener> = config
-        .listeners
-        .tcp
-        .iter()
-        .filter(|(_, listener)| listener.enabled)
-        .collect();
-    for (name, listener) in enabled {
-        if config.auth.anonymous == Anonymous::Loopback && !listener.bind.ip().is_loopback() {
+    let mut taken: BTreeMap<(bool, SocketAddr), String> = BTreeMap::new();
+    for Enabled { kind, name, bind } in config.listeners.enabled() {
+        let key = format!("listeners.{kind}.{name}.bind");
+        let is_mqtt = kind != "http";
+        if is_mqtt && config.auth.anonymous == Anonymous::Loopback && !bind.ip().is_loopback() {
             report(
-                &format!("listeners.tcp.{name}.bind"),
-                listener.bind.show(None),
+                &key,
+                bind.show(None),
                 "reachable from other machines, but nobody is authenticated",
                 "bind to 127.0.0.1 or [::1]; or, to let every client that reaches this address publish \
                  and subscribe, set auth.anonymous = \"everywhere\""
                     .to_owned(),
             );
         }
-    }
-    let tcp = config.listeners.tcp.iter().filter(|(_, on)| on.enabled);
-    let http = config.listeners.http.iter().filter(|(_, on)| on.enabled);
-    let tcp = tcp.map(|(name, listener)| ("tcp", name, listener.bind));
-    let http = http.map(|(name, listener)| ("http", name, listener.bind));
-    let mut taken: BTreeMap<SocketAddr, String> = BTreeMap::new();
-    for (kind, name, bind) in tcp.chain(http) {
         // Port 0 asks the system for any free port, as often as wanted.
         if bind.port() == 0 {
             continue;
         }
-        if let Some(other) = taken.insert(bind, name.clone()) {
+        // A port of UDP is not in the way of one of TCP.
+        let place = (kind == "quic", bind);
+        if let Some(other) = taken.insert(place, format!("{kind}.{name}")) {
             report(
-                &format!("listeners.{kind}.{name}.bind"),
+                &key,
                 bind.show(None),
                 &format!("listener `{other}` has the same address"),
-                format!("give listener `{name}` an address or port of its own"),
+                format!("give listener `{kind}.{name}` an address or port of its own"),
+            );
+        }
+    }
+    for (kind, name, keys) in config.listeners.enabled_tls() {
+        check_tls(&format!("listeners.{kind}.{name}"), &keys, report);
+    }
+    let ws = config.listeners.ws.iter();
+    let ws = ws.map(|(name, on)| ("ws", name, on.enabled, &on.path));
+    let wss = config.listeners.wss.iter();
+    let wss = wss.map(|(name, on)| ("wss", name, on.enabled, &on.path));
+    for (kind, name, enabled, path) in ws.chain(wss) {
+        let allowed = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '%');
+        if enabled && !(path.starts_with('/') && path.chars().all(allowed)) {
+            report(
+                &format!("listeners.{kind}.{name}.path"),
+                path.show(None),
+                "not the path of a URL",
+                "begin it with `/` and leave out spaces, `?`, `#` and `%`: path = \"/mqtt\""
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+fn check_tls(section: &str, keys: &TlsKeys, report: &mut Report<'_>) {
+    let pairs = [
+        ("certfile", &keys.certfile, "keyfile", &keys.keyfile),
+        ("keyfile", &keys.keyfile, "certfile", &keys.certfile),
+    ];
+    for (key, file, other, its) in pairs {
+        if file.is_some() && its.is_none() {
+            report(
+                &format!("{section}.{key}"),
+                file.show(Some("self-signed")),
+                &format!("{section}.{other} is missing"),
+                format!("give {other} too: certificate and private key belong together"),
+            );
+        }
+    }
+    let files = [
+        ("certfile", &keys.certfile),
+        ("keyfile", &keys.keyfile),
+        ("cacertfile", &keys.cacertfile),
+    ];
+    for (key, file) in files {
+        if let Some(path) = file
+            && let Err(error) = std::fs::File::open(path)
+        {
+            report(
+                &format!("{section}.{key}"),
+                path.show(None),
+                &format!("the file cannot be read: {error}"),
+                "check the path and its permissions".to_owned(),
+            );
+        }
+    }
+    let asks = keys.client_certificate != ClientCertificate::None;
+    if asks && keys.cacertfile.is_none() {
+        report(
+            &format!("{section}.client_certificate"),
+            keys.client_certificate.show(None),
+            "there is no authority to check client certificates against",
+            "give cacertfile, the certificates of the authorities that sign those of clients"
+                .to_owned(),
+        );
+    }
+    let names = [
+        ("peer_cert_as_username", keys.peer_cert_as_username),
+        ("peer_cert_as_clientid", keys.peer_cert_as_clientid),
+    ];
+    for (key, name) in names {
+        if !asks && name != CertificateName::Disabled {
+            report(
+                &format!("{section}.{key}"),
+                name.show(None),
+                "clients are not asked for a certificate",
+                "set client_certificate = \"required\" (or \"optional\")".to_owned(),
             );
         }
     }

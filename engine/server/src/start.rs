@@ -147,8 +147,10 @@ fn announce(config: &Config, running: &Running, http: &[Bound]) {
     println!("data in {}", config.node.data_dir.display());
     for listening in running.listening() {
         println!(
-            "listening tcp:{} mqtt://{}",
-            listening.name, listening.address
+            "listening {}:{} {}",
+            listening.kind,
+            listening.name,
+            listening.url()
         );
     }
     for bound in http {

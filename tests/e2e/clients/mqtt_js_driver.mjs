@@ -2,6 +2,7 @@
 // on standard input, one JSON event a line on standard output. The language is
 // described in paho_driver.py. `manual_ack` is not for this library.
 
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 
@@ -94,7 +95,11 @@ class Acknowledgements {
 }
 
 function connect(name, command) {
+  const secure = ['tls', 'wss'].includes(command.transport)
   const client = mqtt.connect({
+    protocol: { tls: 'mqtts', ws: 'ws', wss: 'wss' }[command.transport] ?? 'mqtt',
+    path: '/mqtt',
+    ca: secure ? readFileSync(command.ca) : undefined,
     host: '127.0.0.1',
     port: command.port,
     protocolVersion: command.version,

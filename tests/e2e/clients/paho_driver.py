@@ -6,7 +6,8 @@ test need not know which library it has before it:
 
   connect      client, port, version (3, 4, 5), client_id, clean, keep_alive,
                properties, will {topic, payload, qos, retain, properties},
-               manual_ack, inflight_max
+               manual_ack, inflight_max, transport (tcp, tls, ws, wss),
+               ca: the file with the certificate to trust
   subscribe    client, filters [{filter, qos, no_local, retain_as_published,
                retain_handling}], properties
   unsubscribe  client, filters [text]
@@ -86,6 +87,7 @@ def connect(name, command):
     version = command["version"]
     is_v5 = version == mqtt.MQTTv5
     clean = command["clean"]
+    transport = command.get("transport", "tcp")
     client = mqtt.Client(
         mqtt.CallbackAPIVersion.VERSION2,
         client_id=command["client_id"],
@@ -94,7 +96,12 @@ def connect(name, command):
         # A test says itself when a client comes back.
         reconnect_on_failure=False,
         manual_ack=command.get("manual_ack", False),
+        transport="websockets" if transport.startswith("ws") else "tcp",
     )
+    if transport.startswith("ws"):
+        client.ws_set_options(path="/mqtt")
+    if transport in ("tls", "wss"):
+        client.tls_set(ca_certs=command["ca"])
     if "inflight_max" in command:
         client.max_inflight_messages_set(command["inflight_max"])
     will = command.get("will")

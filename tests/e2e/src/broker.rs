@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Any free port of loopback.
 const ANY_PORT: &str = "127.0.0.1:0";
 
+/// Kinds of listeners that are off unless a test sets a key of theirs.
+const OTHER_KINDS: [&str; 4] = ["tls", "ws", "wss", "quic"];
+
 /// A broker that did not start.
 #[derive(Debug)]
 pub struct Failed {
@@ -68,6 +71,7 @@ pub struct Broker {
     child: Child,
     address: SocketAddr,
     http: SocketAddr,
+    listening: Vec<String>,
     stderr: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -116,15 +120,9 @@ impl Broker {
         let data = directory.path().join("data");
         let mut command = launch.command(directory.path());
         command.arg("start").args(&launch.arguments);
-        command
-            .arg("--set")
-            .arg(format!("node.data_dir={}", data.display()));
-        for (kind, bind) in [("tcp", mqtt), ("http", http)] {
-            command
-                .arg("--set")
-                .arg(format!("listeners.{kind}.default.bind={bind}"));
-        }
-        for set in &sets {
+        let data = format!("node.data_dir={}", data.display());
+        let sets_before = std::iter::once(data).chain(listener_sets(&sets, [mqtt, http]));
+        for set in sets_before.chain(sets.iter().cloned()) {
             command.arg("--set").arg(set);
         }
         command
@@ -140,19 +138,17 @@ impl Broker {
             Arc::clone(&stderr),
         );
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let (mut address, mut http) = (None, None);
+        let mut listening = Vec::new();
         for line in stdout.lines().map_while(Result::ok) {
-            if let Some(found) = line.strip_prefix("listening tcp:default mqtt://") {
-                address = found.parse().ok();
-            }
-            if let Some(found) = line.strip_prefix("listening http:default http://") {
-                http = found.parse().ok();
+            if let Some(found) = line.strip_prefix("listening ") {
+                listening.push(found.to_owned());
             }
             if line == "ready" {
                 break;
             }
         }
-        match address.zip(http) {
+        let address = address_of(&listening, "tcp:default");
+        match address.zip(address_of(&listening, "http:default")) {
             Some((address, http)) => Ok(Self {
                 directory,
                 launch,
@@ -160,6 +156,7 @@ impl Broker {
                 child,
                 address,
                 http,
+                listening,
                 stderr,
                 reader: Some(reader),
             }),
@@ -175,6 +172,16 @@ impl Broker {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where a listener of a kind other than TCP listens, by kind and name:
+    /// `tls:default`.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        address_of(&self.listening, name)
+            .unwrap_or_else(|| panic!("no {name}: {:?}", self.listening))
     }
 
     /// Where its HTTP interface listens.
@@ -311,6 +318,30 @@ impl Drop for Broker {
             eprintln!("the broker's log:\n{}", self.log());
         }
     }
+}
+
+/// The addresses of the listeners that every test has; the others are off unless
+/// a test sets a key of theirs.
+fn listener_sets(sets: &[String], [mqtt, http]: [&str; 2]) -> Vec<String> {
+    let mut all = vec![
+        format!("listeners.tcp.default.bind={mqtt}"),
+        format!("listeners.http.default.bind={http}"),
+    ];
+    for kind in OTHER_KINDS {
+        let prefix = format!("listeners.{kind}.");
+        if !sets.iter().any(|set| set.starts_with(&prefix)) {
+            all.push(format!("{prefix}default.enabled=false"));
+        }
+    }
+    all
+}
+
+/// From lines such as `ws:default ws://127.0.0.1:8083/mqtt`.
+fn address_of(listening: &[String], name: &str) -> Option<SocketAddr> {
+    listening.iter().find_map(|line| {
+        let (_, url) = line.strip_prefix(name)?.trim_start().split_once("://")?;
+        url.split('/').next()?.parse().ok()
+    })
 }
 
 fn text(shared: &Mutex<String>) -> String {

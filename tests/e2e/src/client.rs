@@ -112,9 +112,24 @@ pub enum Received {
     Closed,
 }
 
+/// What a client speaks MQTT over.
+pub trait Wire: Read + Write {
+    /// How long a read may take from here on.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn set_patience(&mut self, patience: Duration) -> io::Result<()>;
+}
+
+impl Wire for TcpStream {
+    fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(patience))
+    }
+}
+
 /// A connection.
-pub struct Client {
-    stream: TcpStream,
+pub struct Client<W = TcpStream> {
+    stream: W,
     input: Vec<u8>,
     version: ProtocolVersion,
 }
@@ -125,16 +140,7 @@ impl Client {
     /// # Errors
     /// What the system says.
     pub fn open(address: SocketAddr) -> io::Result<Self> {
-        Self::over(TcpStream::connect(address)?)
-    }
-
-    fn over(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            input: Vec::new(),
-            version: ProtocolVersion::V5,
-        })
+        Ok(Self::over(tcp(address)?))
     }
 
     /// Connects; gives the CONNACK too.
@@ -142,15 +148,39 @@ impl Client {
     /// # Errors
     /// When the connection breaks.
     pub fn connect(address: SocketAddr, connect: &Connect<'_>) -> io::Result<(Self, Received)> {
-        Self::connect_over(TcpStream::connect(address)?, connect)
+        Self::connect_over(tcp(address)?, connect)
+    }
+
+    /// Connects and expects to be accepted; says whether a session is present.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn accepted(address: SocketAddr, connect: &Connect<'_>) -> (Self, bool) {
+        Self::accepted_over(tcp(address).expect("the broker listens"), connect)
+    }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl<W: Wire> Client<W> {
+    fn over(stream: W) -> Self {
+        Self {
+            stream,
+            input: Vec::new(),
+            version: ProtocolVersion::V5,
+        }
     }
 
     /// Connects over a stream that was opened in a special way.
     ///
     /// # Errors
     /// When the connection breaks.
-    pub fn connect_over(stream: TcpStream, connect: &Connect<'_>) -> io::Result<(Self, Received)> {
-        let mut client = Self::over(stream)?;
+    pub fn connect_over(stream: W, connect: &Connect<'_>) -> io::Result<(Self, Received)> {
+        let mut client = Self::over(stream);
         client.version = connect.version;
         client.send(&Packet::Connect(ConnectPacket {
             version: connect.version,
@@ -166,12 +196,14 @@ impl Client {
         Ok((client, answer))
     }
 
-    /// Connects and expects to be accepted; says whether a session is present.
+    /// Connects over such a stream and expects to be accepted; says whether a
+    /// session is present.
     ///
     /// # Panics
     /// When it is not.
-    pub fn accepted(address: SocketAddr, connect: &Connect<'_>) -> (Self, bool) {
-        let (client, answer) = Self::connect(address, connect).expect("the broker answers");
+    pub fn accepted_over(stream: W, connect: &Connect<'_>) -> (Self, bool) {
+        let answer = Self::connect_over(stream, connect);
+        let (client, answer) = answer.expect("the broker answers");
         match answer {
             Received::ConnAck(present, ReasonCode::Success, _) => (client, present),
             other => panic!("not accepted: {other:?}"),
@@ -189,7 +221,7 @@ impl Client {
     }
 
     /// The socket, for tests that write to it in their own way.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &W {
         &self.stream
     }
 
@@ -198,7 +230,8 @@ impl Client {
     /// # Errors
     /// When the connection breaks.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
     /// Publishes without waiting for anything.
@@ -341,7 +374,7 @@ impl Client {
             if left.is_zero() {
                 return Ok(None);
             }
-            self.stream.set_read_timeout(Some(left))?;
+            self.stream.set_patience(left)?;
             let mut buffer = [0u8; 16 * 1024];
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Ok(Some(Received::Closed)),

@@ -9,5 +9,5 @@ mod client;
 mod http;
 
 pub use broker::{Broker, Failed, Launch, binary};
-pub use client::{Client, Connect, Message, Received};
+pub use client::{Client, Connect, Message, Received, Wire};
 pub use http::{Answer, Event, Events, Http};

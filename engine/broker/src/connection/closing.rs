@@ -10,9 +10,10 @@ use std::time::Duration;
 use robustmq_protocol::{ProtocolVersion, ReasonCode, codec};
 use robustmq_views::StateBody;
 
-use super::io::{Io, Transport};
+use super::io::Io;
 use super::session::{Ending, Session};
 use crate::cursors::Cursor;
+use crate::net::Transport;
 use crate::will;
 
 /// How long a client is given to take its last packet.

@@ -30,6 +30,7 @@ use crate::broker::Broker;
 use crate::cursors;
 use crate::dispatch::append_failure_reason;
 use crate::link::Link;
+use crate::net::Identity;
 use crate::positions::Positions;
 use crate::registry::Ownership;
 use crate::subscriptions::Subscriptions;
@@ -45,6 +46,7 @@ const TOPIC_ALIAS_OUT_MAX: u16 = 32;
 pub(super) struct ConnectOwned {
     version: ProtocolVersion,
     client_id: String,
+    user_name: Option<String>,
     accepted: Result<ConnectAccepted, connect::Refusal>,
     will: Option<Will>,
 }
@@ -58,7 +60,13 @@ pub(super) struct Refused {
 }
 
 impl ConnectOwned {
-    pub(super) fn new(broker: &Broker, packet: &Connect<'_>) -> Self {
+    /// Of a client that is who its certificate says, as far as it says so.
+    pub(super) fn new(broker: &Broker, packet: &Connect<'_>, identity: &Identity) -> Self {
+        let packet = &Connect {
+            client_id: identity.client_id.as_deref().unwrap_or(packet.client_id),
+            user_name: identity.username.as_deref().or(packet.user_name),
+            ..*packet
+        };
         let request = request(packet);
         let accepted = connect::accept(&request, &server_limits(broker));
         let will = packet.will.as_ref().map(|will| {
@@ -77,6 +85,7 @@ impl ConnectOwned {
         Self {
             version: packet.version,
             client_id: packet.client_id.to_owned(),
+            user_name: packet.user_name.map(str::to_owned),
             accepted,
             will,
         }
@@ -178,6 +187,7 @@ pub(super) async fn open(
     let ownership = broker.registry.claim(&link, reason).await;
     let (tenure, before) = begin(broker, &connect, &accepted, client_id, epoch).await?;
     let version = connect.version;
+    let user_name = connect.user_name.clone();
     let mut session = session(broker, connect, &accepted, tenure, link, ownership);
     let present = before.is_some();
     if let Some(state) = before {
@@ -195,7 +205,7 @@ pub(super) async fn open(
         // It does not fit the client's Maximum Packet Size: nothing can be said.
         session.end(Ending::Lost);
     }
-    tracing::debug!(client_id = session.client_id(), %peer, ?version, present, "client connected");
+    tracing::debug!(client_id = session.client_id(), user_name, %peer, ?version, present, "client connected");
     Ok(session)
 }
 

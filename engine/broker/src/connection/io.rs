@@ -13,20 +13,17 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::time::Sleep;
 
 use crate::link::Link;
+use crate::net::Transport;
 
 /// How much one read asks for.
 const READ_BYTES: usize = 64 * 1024;
 
 /// Input capacity kept while idle; above it the buffer is given back.
 const IDLE_BYTES_MAX: usize = 4 * 1024;
-
-/// Any bidirectional byte stream: TCP, TLS, WebSocket, QUIC.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for T {}
 
 /// Why the wait ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +47,8 @@ pub(super) struct Io<S> {
     input_start: usize,
     /// What is to be written.
     pub(super) output: Vec<u8>,
+    /// The stream was given bytes that it may not have passed on yet.
+    unflushed: bool,
     closed: bool,
 }
 
@@ -60,8 +59,14 @@ impl<S: Transport> Io<S> {
             input: Vec::new(),
             input_start: 0,
             output: Vec::new(),
+            unflushed: false,
             closed: false,
         }
+    }
+
+    /// Tells the stream that the client is no stranger any more.
+    pub(super) fn opened(&mut self) {
+        self.stream.opened();
     }
 
     /// What has arrived and was not consumed yet.
@@ -138,11 +143,14 @@ impl<S: Transport> Io<S> {
                 break;
             }
             self.output.drain(..written);
-            if self.output.is_empty()
-                && wakeup.written
-                && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(context)
-            {
-                self.closed = true;
+            self.unflushed |= wakeup.written;
+            if self.unflushed && self.output.is_empty() {
+                match Pin::new(&mut self.stream).poll_flush(context) {
+                    Poll::Ready(Ok(())) => self.unflushed = false,
+                    Poll::Ready(Err(_)) => self.closed = true,
+                    // The stream wakes this task when it can go on.
+                    Poll::Pending => {}
+                }
             }
             // Also when it could not be written to: what came before counts.
             if read {

@@ -37,23 +37,75 @@ use tokio::time::{Instant, Sleep};
 pub(crate) use replay::{is_plain, spelled_name};
 
 use crate::broker::Broker;
+use crate::net::{Identity, Place, Transport};
 use handshake::{ConnectOwned, Refused};
 use input::Barrier;
-use io::{Io, Transport};
+use io::Io;
 use pumped::Pumped;
 use session::{Ending, Session};
 
 /// How long a refused client is given to take its CONNACK.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Serves one connection from its first byte to its end.
-pub(crate) async fn serve<S: Transport>(broker: Arc<Broker>, stream: S, peer: SocketAddr) {
+/// What a listener knows about a connection.
+pub(crate) struct Arrival {
+    /// The client's address.
+    pub(crate) peer: SocketAddr,
+    /// Who it is by its certificate.
+    pub(crate) identity: Identity,
+    /// How long it may take to say CONNECT.
+    pub(crate) idle_timeout: Duration,
+    /// Held until then.
+    pub(crate) place: Place,
+}
+
+/// A client that has said CONNECT.
+pub(crate) struct Greeted<S> {
+    io: Io<S>,
+    connect: ConnectOwned,
+    peer: SocketAddr,
+}
+
+/// Hears what a client says first. `None` where it was no CONNECT, or none came;
+/// the connection is closed then.
+pub(crate) async fn greet<S: Transport>(
+    broker: &Arc<Broker>,
+    stream: S,
+    arrival: Arrival,
+) -> Option<Box<Greeted<S>>> {
+    let Arrival {
+        peer,
+        identity,
+        idle_timeout,
+        mut place,
+    } = arrival;
     let mut io = Io::new(stream);
-    let Some(connect) = read_connect(&broker, &mut io, peer).await else {
-        return;
-    };
+    let connect = read_connect(broker, &mut io, peer, &identity, idle_timeout);
+    let connect = place.hold(connect).await.unwrap_or_else(|| {
+        tracing::info!(%peer, "no CONNECT when others came; connection closed");
+        None
+    });
+    drop(place);
+    match connect {
+        Some(connect) => Some(Box::new(Greeted { io, connect, peer })),
+        None => {
+            io.close(REFUSAL_PATIENCE).await;
+            None
+        }
+    }
+}
+
+/// Serves one connection from its CONNECT to its end. What came before it is
+/// gone by now: an idle connection is to cost little memory.
+pub(crate) async fn serve<S: Transport>(broker: Arc<Broker>, greeted: Box<Greeted<S>>) {
+    let Greeted {
+        mut io,
+        connect,
+        peer,
+    } = *greeted;
     match handshake::open(&broker, peer, connect, &mut io.output).await {
         Ok(mut session) => {
+            io.opened();
             run(&mut session, &mut io).await;
             session.close(io).await;
         }
@@ -67,23 +119,26 @@ async fn refuse<S: Transport>(mut io: Io<S>, peer: SocketAddr, refused: &Refused
     io.close(REFUSAL_PATIENCE).await;
 }
 
-/// Waits for CONNECT, up to the idle timeout.
+/// Waits for CONNECT, up to the idle timeout. Where there is none, what is to be
+/// said about it stands in the output.
 async fn read_connect<S: Transport>(
     broker: &Arc<Broker>,
     io: &mut Io<S>,
     peer: SocketAddr,
+    identity: &Identity,
+    idle_timeout: Duration,
 ) -> Option<ConnectOwned> {
-    let timer = tokio::time::sleep(broker.config.mqtt.idle_timeout.duration());
+    let timer = tokio::time::sleep(idle_timeout);
     tokio::pin!(timer);
     loop {
         let wakeup = io.wait(None, true, Some(timer.as_mut())).await;
-        let packet_size_max = broker.limits.packet_size_max;
+        let packet_size_max = broker.limits.connect_size_max;
         match codec::decode(io.input(), ProtocolVersion::V5, packet_size_max) {
             Ok(Decoded::Packet {
                 packet: Packet::Connect(connect),
                 len,
             }) => {
-                let owned = ConnectOwned::new(broker, &connect);
+                let owned = ConnectOwned::new(broker, &connect, identity);
                 io.consume(len);
                 return Some(owned);
             }
@@ -98,7 +153,6 @@ async fn read_connect<S: Transport>(
                 broker.counters.protocol_errors.add(1);
                 tracing::info!(%peer, %error, "CONNECT cannot be understood; connection closed");
                 refuse_malformed(io, &error);
-                flush(io).await;
                 return None;
             }
         }
@@ -141,17 +195,6 @@ fn nearest_version(input: &[u8]) -> ProtocolVersion {
     match is_v3() {
         Some(true) => ProtocolVersion::V4,
         _ => ProtocolVersion::V5,
-    }
-}
-
-async fn flush<S: Transport>(io: &mut Io<S>) {
-    let timer = tokio::time::sleep(REFUSAL_PATIENCE);
-    tokio::pin!(timer);
-    while io.output_len() > 0 {
-        let wakeup = io.wait(None, false, Some(timer.as_mut())).await;
-        if wakeup.closed || wakeup.timer {
-            return;
-        }
     }
 }
 

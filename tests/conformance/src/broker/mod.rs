@@ -325,6 +325,11 @@ fn launch(
         .arg("--set")
         .arg(format!("listeners.tcp.default.bind={bind}"))
         .args(["--set", "listeners.http.default.enabled=false"]);
+    for kind in ["tls", "ws", "wss", "quic"] {
+        command
+            .arg("--set")
+            .arg(format!("listeners.{kind}.default.enabled=false"));
+    }
     for (key, value) in &options.sets {
         command.arg("--set").arg(format!("{key}={value}"));
     }

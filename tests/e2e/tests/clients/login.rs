@@ -75,7 +75,10 @@ impl Login {
     pub(crate) fn order(&self, client: &str, port: u16) -> Value {
         let mut order = self.order.clone();
         order["client"] = json!(client);
-        order["port"] = json!(port);
+        // Set already where it is not that of plain TCP.
+        if order["port"].is_null() {
+            order["port"] = json!(port);
+        }
         order
     }
 }

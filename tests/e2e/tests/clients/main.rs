@@ -12,3 +12,4 @@ mod mqtt_js;
 mod paho;
 mod scenarios;
 mod shipped_configuration;
+mod transports;

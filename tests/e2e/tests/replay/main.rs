@@ -8,7 +8,7 @@ mod sessions;
 
 use std::collections::HashMap;
 
-use robustmq_e2e::{Broker, Client, Connect, Message, Received};
+use robustmq_e2e::{Broker, Client, Connect, Http, Message, Received};
 use robustmq_protocol::codec::{Packet, Publish, PublishProperties};
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
 
