@@ -238,7 +238,11 @@ impl Connection {
         };
         let sent_ns = sent.map_err(|_| UNEXPECTED)?;
         tally.acknowledged += 1;
-        tally.refused += u64::from(is_refused);
+        if is_refused {
+            tally.refused += 1;
+            // Nobody gets what the broker has not taken.
+            tally.expected -= sender.audience;
+        }
         if sent_ns >= span.start_ns {
             tally.acknowledgement.record(now.saturating_sub(sent_ns));
         }
@@ -272,7 +276,10 @@ impl Connection {
     }
 
     fn limit_window(&mut self, receive_max: Option<u16>, tally: &mut Tally) {
-        let window = self.sender.as_mut().and_then(|sender| sender.window.as_mut());
+        let window = self
+            .sender
+            .as_mut()
+            .and_then(|sender| sender.window.as_mut());
         let (Some(window), Some(granted)) = (window, receive_max) else {
             return;
         };

@@ -188,6 +188,10 @@ pub(crate) struct Load {
     /// Connections that are being opened at a time, per thread.
     #[arg(long, global = true, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     opening: u32,
+    /// Look at sockets only this often (100us), so that a broker that writes message by message need not
+    /// wake this program for each; adds as much to latencies.
+    #[arg(long, global = true, default_value = "0us", value_parser = time)]
+    gather: u64,
     /// The broker's process on this machine: its processor time and memory are told too.
     #[arg(long, global = true)]
     broker_pid: Option<u32>,
@@ -208,7 +212,10 @@ impl Load {
         let address = addresses
             .next()
             .ok_or_else(|| BenchError::Address(self.host.clone()))?;
-        if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        if self
+            .rate
+            .is_some_and(|rate| !rate.is_finite() || rate <= 0.0)
+        {
             return Err(BenchError::Options("--rate must be above 0".to_owned()));
         }
         Ok(Settings {
@@ -224,6 +231,7 @@ impl Load {
             threads: usize::from(self.threads),
             opening_max: self.opening as usize,
             patience_ns: self.patience,
+            gather_ns: self.gather,
             broker_pid: self.broker_pid,
         })
     }
@@ -261,6 +269,7 @@ fn time(text: &str) -> Result<u64, String> {
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
     let ns = match &text[unit_at..] {
+        "us" => 1_000,
         "ms" => 1_000_000,
         "s" => 1_000_000_000,
         "m" => 60_000_000_000,

@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) opening_max: usize,
     /// How long nothing may arrive before what is missing counts as lost.
     pub(crate) patience_ns: u64,
+    /// Before sockets are looked at again, so long is waited.
+    pub(crate) gather_ns: u64,
     /// The broker's process, if it runs here and is to be watched.
     pub(crate) broker_pid: Option<u32>,
 }

@@ -32,6 +32,7 @@ fn part(outcome: &Outcome) -> Value {
         "seconds": round(outcome.seconds, 3),
         "published_per_s": round(outcome.published_per_s, 0),
         "received_per_s": round(outcome.received_per_s, 0),
+        "delivered_per_s": round(outcome.delivered_per_s, 0),
         "opened_per_s": round(outcome.opened_per_s, 0),
         "sent": tally.sent,
         "acknowledged": tally.acknowledged,
@@ -131,6 +132,10 @@ fn lines(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("seconds", format!("{:.2}", outcome.seconds)),
         ("published/s", whole(outcome.published_per_s)),
         ("received/s", whole(outcome.received_per_s)),
+        (
+            "delivered/s, queues emptied",
+            whole(outcome.delivered_per_s),
+        ),
         ("connections/s", whole(outcome.opened_per_s)),
         ("sent", tally.sent.to_string()),
         ("acknowledged", tally.acknowledged.to_string()),
@@ -138,7 +143,10 @@ fn lines(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("lost", outcome.lost().to_string()),
         ("duplicates", tally.duplicates.to_string()),
         ("order violations", tally.disordered.to_string()),
-        ("refused / foreign", format!("{} / {}", tally.refused, tally.foreign)),
+        (
+            "refused / foreign",
+            format!("{} / {}", tally.refused, tally.foreign),
+        ),
         ("broken connections", tally.broken.to_string()),
     ];
     let times = [

@@ -33,6 +33,9 @@ pub(crate) struct Outcome {
     /// Messages a second that were acknowledged; with QoS 0, that were sent.
     pub(crate) published_per_s: f64,
     pub(crate) received_per_s: f64,
+    /// The same from the first message sent to the last one received, whenever
+    /// that came: what the broker sustains, queues emptied.
+    pub(crate) delivered_per_s: f64,
     pub(crate) opened_per_s: f64,
     /// Processor time of this process, and the time in which it was used.
     pub(crate) own_processor_s: f64,
@@ -155,12 +158,15 @@ fn outcome(
             (seconds, 0.0, tally.received as f64 / seconds)
         }
     };
+    let arriving = since(tally.arrival_ns, times.publish_ns);
+    let had_arrivals = f64::from(u8::from(tally.received > 0));
     Outcome {
         name,
+        delivered_per_s: tally.received as f64 / arriving * had_arrivals,
         expected: tally.expected + expected,
         seconds,
         published_per_s,
-        received_per_s: if tally.received == 0 { 0.0 } else { received_per_s },
+        received_per_s: received_per_s * had_arrivals,
         opened_per_s: tally.opened as f64 / since(tally.opened_ns, times.began_ns),
         own_processor_s: since(times.processor_end_ns, times.processor_start_ns),
         own_seconds: since(times.done_ns, times.publish_ns),

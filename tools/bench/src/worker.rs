@@ -3,7 +3,7 @@
 //!
 //! **Invariants**
 //! 1. Nothing waits but `epoll`, and that only while no connection has anything
-//!    to do.
+//!    to do; `--gather` apart.
 //! 2. A connection that is served reads once, fills one block and writes once;
 //!    then it is another's turn.
 
@@ -12,6 +12,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use robustmq_protocol::ProtocolVersion;
 use rustix::buffer::spare_capacity;
@@ -109,6 +110,8 @@ pub(crate) struct Worker<'a> {
     queue: Vec<usize>,
     due: BinaryHeap<Reverse<(u64, usize)>>,
     buffer: Vec<u8>,
+    /// How long arriving bytes are left to gather.
+    gather: Duration,
     span: Span,
     pub(crate) tally: Tally,
 }
@@ -138,6 +141,7 @@ impl<'a> Worker<'a> {
             queue: Vec::new(),
             due: BinaryHeap::new(),
             buffer: vec![0; READ_BYTES],
+            gather: Duration::from_nanos(course.settings.gather_ns),
             span: course.span(),
             tally: Tally::default(),
         })
@@ -423,6 +427,9 @@ impl<'a> Worker<'a> {
             timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &at)?;
         }
         events.clear();
+        if !self.gather.is_zero() {
+            std::thread::sleep(self.gather);
+        }
         let timeout = timespec(timeout_ns);
         match epoll::wait(&self.epoll, spare_capacity(events), Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => {}
