@@ -2,16 +2,14 @@
 //! a core; others are where they are.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::process::Command;
 
-use robustmq_e2e::{Broker, Launch};
-use tempfile::TempDir;
+use robustmq_e2e::{Broker, Launch, Mosquitto};
 
-/// How long mosquitto may take to listen.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Ours but for these: a client of MQTT 5.0 may have 1 024 messages on their
+/// way, and with QoS 2 as many as that instead of 100.
+pub(crate) const SETS: [&str; 2] = ["log.level=warn", "mqtt.max_await_rel=1024"];
 
 /// mosquitto with its limits taken away: by default 20 messages on their way and
 /// 1 000 waiting for each client, and the rest dropped.
@@ -45,7 +43,7 @@ impl Kind {
     pub(crate) fn durability(&self) -> &'static str {
         match self {
             Self::Ours => {
-                "every message synced to disk before its PUBACK or PUBREC; default configuration"
+                "every message synced to disk before its PUBACK or PUBREC; default configuration but for `mqtt.max_await_rel=1024`"
             }
             Self::Mosquitto => "none: everything in memory (`persistence false`)",
             Self::Peer { .. } => "as it is configured; started by hand",
@@ -55,7 +53,7 @@ impl Kind {
     pub(crate) fn version(&self) -> String {
         let (program, argument) = match self {
             Self::Ours => (robustmq_e2e::binary("robustmq"), "--version"),
-            Self::Mosquitto => (mosquitto(), "-h"),
+            Self::Mosquitto => (Mosquitto::program(), "-h"),
             Self::Peer { address, .. } => return format!("at {address}"),
         };
         let output = Command::new(program).arg(argument).output();
@@ -71,32 +69,22 @@ impl Kind {
         match self {
             Self::Ours => {
                 let launch = Launch {
-                    wrapper: ["taskset", "-c"]
-                        .map(str::to_owned)
-                        .into_iter()
-                        .chain([core.to_string()])
-                        .collect(),
+                    wrapper: pin(core),
                     ..Launch::default()
                 };
-                Ok(Running::Ours(Box::new(Broker::start_in(
-                    launch,
-                    &["log.level=warn"],
-                ))))
+                let broker = Broker::start_in(launch, &SETS);
+                Ok(Running::Ours(Box::new(broker)))
             }
-            Self::Mosquitto => Mosquitto::start(core).map(Running::Mosquitto),
+            Self::Mosquitto => {
+                Mosquitto::start(&pin(core), MOSQUITTO_CONFIGURATION).map(Running::Mosquitto)
+            }
             Self::Peer { address, .. } => Ok(Running::Peer(*address)),
         }
     }
 }
 
-/// mosquitto's broker; Debian installs it where only root looks.
-pub(crate) fn mosquitto() -> PathBuf {
-    let debian = PathBuf::from("/usr/sbin/mosquitto");
-    if debian.is_file() {
-        debian
-    } else {
-        "mosquitto".into()
-    }
+fn pin(core: usize) -> Vec<String> {
+    vec!["taskset".to_owned(), "-c".to_owned(), core.to_string()]
 }
 
 /// A broker that runs.
@@ -110,7 +98,7 @@ impl Running {
     pub(crate) fn address(&self) -> SocketAddr {
         match self {
             Self::Ours(broker) => broker.address(),
-            Self::Mosquitto(mosquitto) => mosquitto.address,
+            Self::Mosquitto(mosquitto) => mosquitto.address(),
             Self::Peer(address) => *address,
         }
     }
@@ -118,60 +106,8 @@ impl Running {
     pub(crate) fn pid(&self) -> Option<u32> {
         match self {
             Self::Ours(broker) => Some(broker.pid()),
-            Self::Mosquitto(mosquitto) => Some(mosquitto.child.id()),
+            Self::Mosquitto(mosquitto) => Some(mosquitto.pid()),
             Self::Peer(_) => None,
         }
-    }
-}
-
-/// mosquitto as a process; killed when dropped.
-pub(crate) struct Mosquitto {
-    child: Child,
-    address: SocketAddr,
-    _directory: TempDir,
-}
-
-impl Mosquitto {
-    fn start(core: usize) -> io::Result<Self> {
-        let directory = tempfile::tempdir()?;
-        // Free a moment ago; it cannot choose one itself.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let file = directory.path().join("mosquitto.conf");
-        let listener = format!("listener {} 127.0.0.1\n", address.port());
-        std::fs::write(&file, listener + MOSQUITTO_CONFIGURATION)?;
-        let mut command = Command::new("taskset");
-        command
-            .arg("-c")
-            .arg(core.to_string())
-            .arg(mosquitto())
-            .arg("-c")
-            .arg(&file);
-        let quiet = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let mosquitto = Self {
-            child: quiet.spawn()?,
-            address,
-            _directory: directory,
-        };
-        let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if start.elapsed() > PATIENCE {
-                let message =
-                    "mosquitto does not listen: is it installed (`apt-get install mosquitto`)?";
-                return Err(io::Error::other(message));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(mosquitto)
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

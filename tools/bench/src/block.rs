@@ -124,7 +124,7 @@ impl Block {
 
     /// True if a packet has been written only in part.
     pub(crate) fn is_within_packet(&self) -> bool {
-        self.written % self.packet_len != 0
+        !self.written.is_multiple_of(self.packet_len)
     }
 
     /// So many bytes of [`pending`](Self::pending) have been written.

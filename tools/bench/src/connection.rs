@@ -237,12 +237,13 @@ impl Connection {
             _ => return Err(UNEXPECTED.into()),
         };
         let sent_ns = sent.map_err(|_| UNEXPECTED)?;
-        tally.acknowledged += 1;
         if is_refused {
             tally.refused += 1;
             // Nobody gets what the broker has not taken.
             tally.expected -= sender.audience;
+            return Ok(());
         }
+        tally.acknowledged += 1;
         if sent_ns >= span.start_ns {
             tally.acknowledgement.record(now.saturating_sub(sent_ns));
         }

@@ -11,7 +11,8 @@ fn encoded(version: ProtocolVersion, packet: &Packet<'_>) -> Vec<u8> {
 
 #[test]
 fn a_frame_is_found_when_all_of_it_is_there() {
-    let cases: [(&[u8], Result<Option<Frame>, Broken>); 6] = [
+    type Found = Result<Option<Frame>, Broken>;
+    let cases: [(&[u8], Found); 6] = [
         (&[], Ok(None)),
         (&[0x40], Ok(None)),
         (&[0x40, 2, 0], Ok(None)),
