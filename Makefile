@@ -16,6 +16,9 @@ ARGS ?= start
 ROUNDS ?= 500
 # Mutations per target of `make fuzz`.
 ITERATIONS ?= 1000000
+# Seconds of a run of `make bench`, and more arguments for it, for example PEERS="--peer name=host:port".
+SECONDS ?= 5
+PEERS ?=
 # Log of `make bench-history`.
 SIZE ?= 10GB
 
@@ -23,7 +26,7 @@ CARGO ?= cargo
 BUILD := --release --workspace --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fmt generate torture fuzz bench-history clean
+.PHONY: help run build test check fmt generate torture fuzz bench bench-history clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -67,6 +70,11 @@ torture: ## kill the broker ROUNDS times under load and look for anything lost
 fuzz: ## run every fuzz target with ITERATIONS mutations
 	@scripts/bootstrap build
 	ROBUSTMQ_FUZZ_ITERATIONS=$(ITERATIONS) $(CARGO) test $(BUILD) --test fuzz -- --nocapture
+
+bench: ## measure this broker beside mosquitto and write docs/benchmarks.md
+	@scripts/bootstrap bench
+	$(CARGO) build $(BUILD)
+	"$(CARGO_TARGET_DIR)/release/bench-beside" --seconds $(SECONDS) --write docs/benchmarks.md $(PEERS)
 
 bench-history: ## measure reading of history from a log of SIZE
 	@scripts/bootstrap build

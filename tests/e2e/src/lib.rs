@@ -7,7 +7,9 @@
 mod broker;
 mod client;
 mod http;
+mod mosquitto;
 
 pub use broker::{Broker, Failed, Launch, binary};
 pub use client::{Client, Connect, Message, Received, Wire};
 pub use http::{Answer, Event, Events, Http};
+pub use mosquitto::Mosquitto;
