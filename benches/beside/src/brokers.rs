@@ -7,9 +7,8 @@ use std::process::Command;
 
 use robustmq_e2e::{Broker, Launch, Mosquitto};
 
-/// Ours but for these: a client of MQTT 5.0 may have 1 024 messages on their
-/// way, and with QoS 2 as many as that instead of 100.
-pub(crate) const SETS: [&str; 2] = ["log.level=warn", "mqtt.max_await_rel=1024"];
+/// Ours but for this.
+pub(crate) const SETS: [&str; 1] = ["log.level=warn"];
 
 /// mosquitto with its limits taken away: by default 20 messages on their way and
 /// 1 000 waiting for each client, and the rest dropped.
@@ -43,7 +42,7 @@ impl Kind {
     pub(crate) fn durability(&self) -> &'static str {
         match self {
             Self::Ours => {
-                "every message synced to disk before its PUBACK or PUBREC; default configuration but for `mqtt.max_await_rel=1024`"
+                "every message synced to disk before its PUBACK or PUBREC; default configuration"
             }
             Self::Mosquitto => "none: everything in memory (`persistence false`)",
             Self::Peer { .. } => "as it is configured; started by hand",

@@ -70,7 +70,8 @@ section! {
         /// Keep alive the broker dictates to MQTT 5 clients, in whole seconds; `client` leaves theirs.
         server_keepalive: Option<TimeSpan> = None,
             range TimeSpan::from_secs(1)..=TimeSpan::from_secs(65_535), none "client";
-        /// QoS 2 publishes of a session that may wait for their PUBREL.
+        /// QoS 2 publishes of a session that may wait for their PUBREL; MQTT 5 clients may use their Receive
+        /// Maximum in any case.
         max_await_rel: u16 = 100, range 1..=65_535;
         /// Time from the connection to the end of its CONNECT packet.
         idle_timeout: TimeSpan = TimeSpan::from_secs(15), range TimeSpan::from_millis(100)..=TimeSpan::from_secs(3600);

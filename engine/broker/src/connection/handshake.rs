@@ -341,6 +341,11 @@ async fn end_before(broker: &Arc<Broker>, state: &SessionState) {
 
 fn inbound_limits(broker: &Broker, version: ProtocolVersion) -> InboundLimits {
     let mqtt = &broker.config.mqtt;
+    let qos2_open_max = match version {
+        // Receive Maximum is a promise: whoever keeps to it is not refused.
+        ProtocolVersion::V5 => mqtt.max_await_rel.max(mqtt.receive_maximum),
+        _ => mqtt.max_await_rel,
+    };
     InboundLimits {
         version,
         receive_max: mqtt.receive_maximum,
@@ -348,7 +353,7 @@ fn inbound_limits(broker: &Broker, version: ProtocolVersion) -> InboundLimits {
         topic_alias_bytes_max: TOPIC_ALIAS_BYTES_MAX,
         qos_max: QoS::try_from(mqtt.max_qos).unwrap_or(QoS::ExactlyOnce),
         retain_available: mqtt.retain_available,
-        qos2_open_max: usize::from(mqtt.max_await_rel),
+        qos2_open_max: usize::from(qos2_open_max),
         pending_max: broker.config.limits.pending_acks_max as usize,
     }
 }

@@ -94,6 +94,29 @@ fn qos_2_goes_through_every_step_both_ways() {
 }
 
 #[test]
+fn mqtt_3_3_4_7_a_client_may_use_its_whole_receive_maximum_with_qos_2() {
+    const RECEIVE_MAX: u16 = 300;
+    let broker = Broker::start(&[&format!("mqtt.receive_maximum={RECEIVE_MAX}")]);
+    let mut client = clean(&broker, "c");
+    let ids = (1..=RECEIVE_MAX).map(|id| PacketId::new(id).expect("not 0"));
+    for id in ids.clone() {
+        let packet = Publish {
+            packet_id: Some(id),
+            ..publish("t", b"", QoS::ExactlyOnce)
+        };
+        client.publish(&packet).expect("PUBLISH is sent");
+    }
+    for id in ids {
+        let answer = client.receive().expect("the broker answers");
+        let Received::PubRec(received, reason, _) = answer else {
+            panic!("no PUBREC: {answer:?}");
+        };
+        assert_eq!(received, id);
+        assert!(!reason.is_error(), "{id}: {reason:?}");
+    }
+}
+
+#[test]
 fn mqtt_4_3_3_a_publisher_that_repeats_after_a_break_is_heard_once() {
     let broker = Broker::start(&[]);
     let mut subscriber = clean(&broker, "s");
