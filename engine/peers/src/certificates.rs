@@ -6,7 +6,7 @@
 //!
 //! **Invariants**
 //! 1. A key never leaves the folder, and only its owner may read it.
-//! 2. What is there already is used, never overwritten.
+//! 2. A key that is there already is used, never overwritten; a certificate only by a renewal.
 //! 3. A file is there whole or not at all, a key before its certificate.
 //!
 //! **Not here**: reading certificates for TLS (`tls`).
@@ -50,8 +50,10 @@ pub struct NodeFiles {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
-    /// False if both were there already.
+    /// False if its certificate was there already and is kept.
     pub is_new: bool,
+    /// False if its key was there already; it is kept then.
+    pub key_is_new: bool,
 }
 
 /// What [`issue`] found or made.
@@ -111,6 +113,23 @@ pub enum CertificatesError {
 /// # Errors
 /// [`CertificatesError`]; what was made before it stays.
 pub fn issue(folder: &Path, nodes: &[u64], days: u32) -> Result<Issued, CertificatesError> {
+    make(folder, nodes, days, false)
+}
+
+/// As [`issue`], but nodes that have a certificate get a new one for the same key.
+///
+/// # Errors
+/// [`CertificatesError`]; what was made before it stays.
+pub fn renew(folder: &Path, nodes: &[u64], days: u32) -> Result<Issued, CertificatesError> {
+    make(folder, nodes, days, true)
+}
+
+fn make(
+    folder: &Path,
+    nodes: &[u64],
+    days: u32,
+    is_renewal: bool,
+) -> Result<Issued, CertificatesError> {
     std::fs::create_dir_all(folder).map_err(|source| CertificatesError::File {
         path: folder.to_owned(),
         source,
@@ -121,48 +140,51 @@ pub fn issue(folder: &Path, nodes: &[u64], days: u32) -> Result<Issued, Certific
     if authority_is_new {
         make_authority(&authority, &authority_key)?;
     }
-    let issuer = read_authority(&authority, &authority_key)?;
-    let nodes: Result<Vec<_>, _> = nodes
-        .iter()
-        .map(|node| issue_one(folder, *node, days, &issuer))
-        .collect();
+    let signer = read_authority(&authority, &authority_key)?;
+    let mut made = Vec::new();
+    for node in nodes {
+        let certificate = folder.join(format!("node-{node}.pem"));
+        let key = folder.join(format!("node-{node}-key.pem"));
+        let is_new = !is_there(&certificate, &key)? || is_renewal;
+        let key_is_new = !key.exists();
+        if is_new {
+            sign(*node, days, &signer, &certificate, &key)?;
+        }
+        made.push(NodeFiles {
+            node: *node,
+            certificate,
+            key,
+            is_new,
+            key_is_new,
+        });
+    }
     Ok(Issued {
         authority,
         authority_key,
         authority_is_new,
-        nodes: nodes?,
+        nodes: made,
     })
 }
 
-fn issue_one(
-    folder: &Path,
+fn sign(
     node: u64,
     days: u32,
-    issuer: &Issuer<'_, KeyPair>,
-) -> Result<NodeFiles, CertificatesError> {
-    let certificate = folder.join(format!("node-{node}.pem"));
-    let key = folder.join(format!("node-{node}-key.pem"));
-    let is_new = !is_there(&certificate, &key)?;
-    if is_new {
-        let pair = key_pair(&key)?;
-        let mut parameters =
-            CertificateParams::new(vec![node_name(node), CLUSTER_NAME.to_owned()])?;
-        parameters.distinguished_name = named(&format!("RobustMQ node {node}"));
-        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        parameters.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        limit(&mut parameters, days);
-        let signed = parameters.signed_by(&pair, issuer)?;
-        store(&certificate, &signed.pem(), 0o644)?;
-    }
-    Ok(NodeFiles {
-        node,
-        certificate,
-        key,
-        is_new,
-    })
+    authority: &Authority,
+    certificate: &Path,
+    key: &Path,
+) -> Result<(), CertificatesError> {
+    let pair = key_pair(key)?;
+    let mut parameters = CertificateParams::new(vec![node_name(node), CLUSTER_NAME.to_owned()])?;
+    parameters.distinguished_name = named(&format!("RobustMQ node {node}"));
+    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    parameters.use_authority_key_identifier_extension = authority.has_key_identifier;
+    limit(&mut parameters, days);
+    let signed = parameters.signed_by(&pair, &authority.issuer)?;
+    store(certificate, &signed.pem(), 0o644)
 }
 
 /// True if both files are there, false if none is.
@@ -197,10 +219,15 @@ fn make_authority(certificate: &Path, key: &Path) -> Result<(), CertificatesErro
     store(certificate, &signed.pem(), 0o644)
 }
 
-fn read_authority(
-    certificate: &Path,
-    key: &Path,
-) -> Result<Issuer<'static, KeyPair>, CertificatesError> {
+/// Who signs.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// Its certificate calls its key as certificates signed here would. An authority that was made elsewhere
+    /// may call it otherwise; then they do not call it at all, which is allowed.
+    has_key_identifier: bool,
+}
+
+fn read_authority(certificate: &Path, key: &Path) -> Result<Authority, CertificatesError> {
     let unusable = |path: &Path, problem: String| CertificatesError::Unusable {
         path: path.to_owned(),
         problem,
@@ -215,7 +242,12 @@ fn read_authority(
     parameters.distinguished_name = subject_of(subject.as_ref())
         .map_err(|error| unusable(certificate, format!("its subject cannot be read: {error}")))?;
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    Ok(Issuer::new(parameters, pair))
+    let identifier = parameters.key_identifier(&pair);
+    let mut parts = read.windows(identifier.len());
+    Ok(Authority {
+        has_key_identifier: parts.any(|part| part == identifier),
+        issuer: Issuer::new(parameters, pair),
+    })
 }
 
 /// The subject as it will stand as issuer, byte for byte.

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::api::ApiOptions;
+use crate::cluster::{self, ClusterCommand};
 use crate::error::CtlError;
 use crate::log::{self, LogCommand};
 use crate::mqtt::{self, MqttCommand};
@@ -26,6 +27,7 @@ Examples:
   robust-ctl mqtt cursor seek orders --to -1h --dry-run     how much that would be
   robust-ctl log info                         what the log in ./data holds
   robust-ctl log verify --deep                read every byte of it and check
+  robust-ctl cluster certificates --out certs --node 1 --node 2 --node 3   keys for three nodes
   robust-ctl completion bash > /etc/bash_completion.d/robust-ctl";
 
 /// Looks after a RobustMQ MQTT broker.
@@ -57,6 +59,9 @@ enum Command {
     /// Look at the log in a data directory, of a running broker too.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Prepare and look after the nodes of a cluster.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Publish, subscribe and replay over MQTT.
     #[command(subcommand)]
     Mqtt(Box<MqttCommand>),
@@ -94,6 +99,7 @@ pub(crate) fn run() -> ExitCode {
             formats: "table, json or ndjson; csv and raw are for messages of the history",
         }),
         Command::Log(command) => log::run(command, &mut Printer::new(format)),
+        Command::Cluster(command) => cluster::run(&command, &mut Printer::new(format)),
         Command::Mqtt(command) => mqtt::run(&command, &cli.global.api, format),
         Command::Completion { shell } => complete(shell),
     };

@@ -126,6 +126,9 @@ pub(crate) enum CtlError {
         /// What the system said.
         source: io::Error,
     },
+    /// Certificates of nodes could not be made.
+    #[error(transparent)]
+    Certificates(#[from] robustmq_peers::certificates::CertificatesError),
     /// The output could not be written.
     #[error("the output cannot be written: {0}")]
     Write(#[from] io::Error),

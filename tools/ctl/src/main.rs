@@ -8,6 +8,7 @@
 
 mod api;
 mod cli;
+mod cluster;
 mod error;
 mod log;
 mod mqtt;

@@ -45,6 +45,19 @@ fn a_run_that_was_cut_short_goes_on_with_its_key() {
 }
 
 #[test]
+fn a_renewal_makes_a_new_certificate_for_the_same_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = issue(folder.path(), &[1], 30).expect("certificates");
+    let read = |path: &Path| fs::read(path).expect("a file");
+    let node = &first.nodes[0];
+    let (certificate, key) = (read(&node.certificate), read(&node.key));
+    let again = renew(folder.path(), &[1], 60).expect("certificates");
+    assert!(again.nodes[0].is_new && !again.authority_is_new);
+    assert_ne!(read(&node.certificate), certificate);
+    assert_eq!(read(&node.key), key);
+}
+
+#[test]
 fn half_of_a_pair_is_not_taken_for_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = issue(folder.path(), &[1], 30).expect("certificates");
