@@ -5,5 +5,4 @@ mod bounds;
 mod dialling;
 mod losing;
 mod nodes;
-mod relay;
 mod trust;
