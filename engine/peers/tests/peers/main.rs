@@ -3,6 +3,8 @@
 mod asking;
 mod bounds;
 mod dialling;
+mod forged;
 mod losing;
 mod nodes;
+mod telling;
 mod trust;
