@@ -85,7 +85,7 @@ impl Faults {
 /// What went through so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
-    /// Connections that were forwarded, and ended.
+    /// Connections that were forwarded so far.
     pub connections: u64,
     /// Bytes that reached the target.
     pub bytes_to_target: u64,
@@ -265,11 +265,11 @@ impl Inside {
         let Ok(line) = Line::start(near, far, &self.ways, seed) else {
             return;
         };
-        self.accepted.fetch_add(1, Ordering::SeqCst);
         let mut lines = self.lines.lock();
         lines.retain(|line| !line.is_over());
         lines.push(Arc::clone(&line));
         drop(lines);
+        self.accepted.fetch_add(1, Ordering::SeqCst);
         // One that came while everything was reset.
         if self.is_over.load(Ordering::SeqCst) || self.refuses.load(Ordering::SeqCst) {
             line.end();
