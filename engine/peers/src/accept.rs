@@ -1,18 +1,19 @@
 //! Connections that come.
 //!
 //! **Invariants**
-//! 1. Handshakes are bounded in number and in time: one more is closed at once,
-//!    a slow one when its time is over.
+//! 1. Handshakes are bounded in number (`places`) and in time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::handshake::{self, Failed, TlsWire};
 use crate::hello::{Hello, Purpose, Refusal};
 use crate::peers::Inside;
+use crate::places::Admitted;
 use crate::stats::Counters;
 use crate::visit;
 
@@ -40,21 +41,31 @@ fn begin(inside: &Arc<Inside>, stream: TcpStream, address: SocketAddr) {
     let Some(running) = inside.running() else {
         return;
     };
-    let Ok(handshake) = Arc::clone(&inside.handshakes).try_acquire_owned() else {
+    let Some(admitted) = inside.handshakes.admit() else {
         Counters::add(&inside.counters.handshakes_dropped, 1);
         inside.warn_of_stranger(address, "too many handshakes are under way");
         return;
     };
+    if admitted.has_displaced {
+        Counters::add(&inside.counters.handshakes_dropped, 1);
+    }
     let inside = Arc::clone(inside);
     inside.runtime.clone().spawn(async move {
         let _running = running;
-        let end = inside.handshake_end();
+        let Admitted {
+            place, displaced, ..
+        } = admitted;
+        let end = Instant::now() + inside.limits.handshake_timeout;
         let mut stop = inside.stop.subscribe();
         let shaken = tokio::select! {
             shaken = tokio::time::timeout_at(end, shake(&inside, stream, address)) => shaken,
+            _ = displaced => {
+                inside.warn_of_stranger(address, "its handshake was slow and others came");
+                return;
+            }
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        drop(handshake);
+        drop(place);
         match shaken {
             Ok(Some((Accepted::Member(tenure), wire))) => tenure.hold(wire, false).await,
             Ok(Some((Accepted::Visit(visit), wire))) => visit.hold(wire).await,

@@ -1,17 +1,6 @@
 //! Frames: what travels between two nodes.
 //!
-//! ```text
-//! 0   u32  bytes that follow the header: a chunk of the body
-//! 4   u32  bytes of the whole body
-//! 8   u64  number of the request, chosen by the one who asks
-//! 16  u16  kind of the request, which this crate does not read
-//! 18  u8   type of the frame
-//! 19  u8   lane
-//! ```
-//!
-//! Numbers are little-endian. A body longer than a chunk comes in several
-//! frames with the same header but for the chunk's length. Between them there
-//! may be frames of other lanes, never of the same.
+//! The layout stands in docs/formats/peers.md.
 //!
 //! **Invariants**
 //! 1. A length off the wire is checked against a limit before anything is done

@@ -4,21 +4,7 @@
 //! (*welcome*) or with a refusal. Both check what they got. The form of this
 //! exchange is the same in all versions: fields are only ever added at the end.
 //!
-//! ```text
-//! 0   [4]  "RMQP"
-//! 4   u16  oldest version spoken
-//! 6   u16  newest version spoken
-//! 8   u64  number of the node
-//! 16  u128 incarnation of its data directory
-//! 32  u64  number of this run of the process
-//! 40  u64  number of this attempt within the run
-//! 48  u8   purpose
-//! 49  u8   1: the sender of a welcome uses this connection
-//! 50  u32  longest body
-//! 54  u32  requests in flight, per lane
-//! 58  u64  their bytes, per lane
-//! 66       cluster id, address, software: each u16 length and UTF-8
-//! ```
+//! The layout stands in docs/formats/peers.md.
 
 use std::fmt;
 

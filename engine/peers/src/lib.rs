@@ -34,6 +34,7 @@ mod limits;
 mod link;
 mod notices;
 mod peers;
+mod places;
 mod request;
 mod stats;
 mod tls;

@@ -18,7 +18,8 @@ pub struct PeerLimits {
     pub in_flight_bytes_max: u64,
     /// Answers to one node that wait to be sent: no further request but urgent ones is begun over it.
     pub answer_bytes_max: usize,
-    /// Connections whose handshake is not done.
+    /// Connections whose handshake is not done. Over it the oldest gives way, once it has had a quarter of its
+    /// time.
     pub handshakes_max: usize,
     /// Connections of nodes that ask without being known yet.
     pub visits_max: usize,

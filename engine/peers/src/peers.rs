@@ -12,7 +12,6 @@ use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::Instant;
 
 use crate::error::{CallError, PeersError};
 use crate::exchange::Exchange;
@@ -20,6 +19,7 @@ use crate::hello::Hello;
 use crate::limits::PeerLimits;
 use crate::link::Link;
 use crate::notices::Notices;
+use crate::places::Places;
 use crate::request::{Answer, Request};
 use crate::stats::{Counters, Stats};
 use crate::tls::{Tls, TlsFiles};
@@ -27,6 +27,9 @@ use crate::{accept, visit};
 
 /// Time for connections to say farewell.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The part of its time that a handshake has before it may have to give way to another one.
+const HANDSHAKE_GRACE: u32 = 4;
 
 /// Decides who may come.
 pub trait Roster: Send + Sync + 'static {
@@ -90,7 +93,7 @@ pub(crate) struct Inside {
     pub(crate) limits: PeerLimits,
     pub(crate) runtime: Handle,
     pub(crate) counters: Counters,
-    pub(crate) handshakes: Arc<Semaphore>,
+    pub(crate) handshakes: Arc<Places>,
     pub(crate) visits: Arc<Semaphore>,
     /// Of this run of the process, by chance.
     pub(crate) run: u64,
@@ -127,7 +130,10 @@ impl Peers {
             tls,
             roster: setup.roster,
             handler: setup.handler,
-            handshakes: Arc::new(Semaphore::new(setup.limits.handshakes_max)),
+            handshakes: Arc::new(Places::new(
+                setup.limits.handshakes_max,
+                setup.limits.handshake_timeout / HANDSHAKE_GRACE,
+            )),
             visits: Arc::new(Semaphore::new(setup.limits.visits_max)),
             limits: setup.limits,
             runtime: Handle::current(),
@@ -332,11 +338,6 @@ impl Inside {
         if self.notices.is_due(format!("{} {reason}", address.ip())) {
             tracing::warn!(%address, reason, "a connection to the port between nodes is refused");
         }
-    }
-
-    /// When a handshake that begins now has to be done.
-    pub(crate) fn handshake_end(&self) -> Instant {
-        Instant::now() + self.limits.handshake_timeout
     }
 }
 

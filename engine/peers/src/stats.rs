@@ -60,7 +60,7 @@ pub struct Stats {
     pub dials_failed: u64,
     /// Nodes that were refused here.
     pub refused: u64,
-    /// Connections that were closed at once because too many handshakes were under way.
+    /// Connections that were closed because too many handshakes were under way.
     pub handshakes_dropped: u64,
     /// Requests that were not taken because too many waited.
     pub busy: u64,

@@ -88,28 +88,42 @@ async fn the_other_node_says_how_long_a_body_may_be() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handshakes_that_stop_half_way_are_bounded_in_number_and_time() {
-    let authority = Authority::new(&[1, 2]);
+    let authority = Authority::new(&[1]);
     let mut narrow = limits();
     narrow.handshakes_max = 8;
-    narrow.handshake_timeout = Duration::from_secs(2);
+    narrow.handshake_timeout = Duration::from_secs(8);
     let one = Node::start_with(authority.files(1), 1, narrow, any_port()).await;
-    let two = Node::start(&authority, 2).await;
     let mut open = Vec::new();
     for _ in 0..100 {
-        open.push(
-            TcpStream::connect(one.peers.local_addr())
-                .await
-                .expect("it is accepted"),
-        );
+        let stream = TcpStream::connect(one.peers.local_addr()).await;
+        open.push(stream.expect("it is accepted"));
     }
-    until("most are closed", || {
+    until("there is no place for most", || {
         one.peers.stats().handshakes_dropped >= 92
     })
     .await;
-    // All of them are closed in the end, and a node gets in again.
     for mut stream in open {
         let read = tokio::time::timeout(PATIENCE, stream.read(&mut [0; 16])).await;
         assert!(matches!(read.expect("it is closed"), Ok(0) | Err(_)));
+    }
+    let stats = one.peers.stats();
+    assert!(stats.refused + stats.handshakes_dropped == 100, "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_strangers_in_all_places_do_not_keep_a_node_out() {
+    let authority = Authority::new(&[1, 2]);
+    let mut narrow = limits();
+    narrow.handshakes_max = 4;
+    // Nobody's time runs out during the test; the grace does.
+    narrow.handshake_timeout = Duration::from_secs(4 * 2);
+    let one = Node::start_with(authority.files(1), 1, narrow, any_port()).await;
+    let two = Node::start(&authority, 2).await;
+    let began = tokio::time::Instant::now();
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let stream = TcpStream::connect(one.peers.local_addr()).await;
+        open.push(stream.expect("it is accepted"));
     }
     let mut answer = two.ask(&one, ECHO, "a node").await;
     while matches!(answer, Err(CallError::Unreachable(_))) {
@@ -117,6 +131,11 @@ async fn handshakes_that_stop_half_way_are_bounded_in_number_and_time() {
         answer = two.ask(&one, ECHO, "a node").await;
     }
     assert_eq!(answer, Ok("a node".into()));
+    let took = began.elapsed();
+    assert!(
+        took < Duration::from_secs(7),
+        "it waited for their time to run out: {took:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
