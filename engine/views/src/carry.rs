@@ -6,7 +6,7 @@
 //! removed (a rebuild), must come to the same end. So a copy tells up to where
 //! the shard had been folded when it was made (`as_of`).
 //!
-//! Retained messages and QoS 2 identifiers change as a whole. A copy counts only
+//! Retained messages, rules and QoS 2 identifiers change as a whole. A copy counts only
 //! if nothing has touched its entry from `as_of` on:
 //!
 //! - Where the whole past is known, an entry that is not there has been removed
@@ -38,8 +38,9 @@ use crate::fold::inbound::InboundEntry;
 use crate::keys;
 use crate::read;
 use crate::retained::RetainedEntry;
+use crate::rule::RuleEntry;
 use crate::session::Core;
-use crate::state::{InboundCarried, RetainedCarried, SessionCarried, StateBody};
+use crate::state::{InboundCarried, RetainedCarried, RuleCarried, SessionCarried, StateBody};
 use crate::store::{KeyRange, KvRead};
 
 /// Where an entry stands when a copy of it is met.
@@ -143,6 +144,12 @@ fn copy_of(store: &dyn KvRead, key: &[u8], request: &Request) -> Result<CarriedR
         let entry = RetainedEntry::decode(name, &bytes).map_err(ViewError::damaged("retained"))?;
         return Ok(retained(namespace, entry, as_of));
     }
+    if view == keys::RULE {
+        let bytes = store.get(key)?.ok_or_else(dangling)?;
+        let (family, name) = keys::take_rule(name).ok_or_else(dangling)?;
+        let entry = RuleEntry::decode(family, name, &bytes).map_err(ViewError::damaged("rule"))?;
+        return Ok(carried(namespace, &rule(entry, as_of)));
+    }
     let core = store.get(key)?.ok_or_else(dangling)?;
     let core = Core::decode(&core).map_err(ViewError::damaged("session"))?;
     let body = if core
@@ -187,6 +194,17 @@ fn retained(namespace: &str, entry: RetainedEntry, as_of: Offset) -> CarriedReco
         properties: message.properties,
         ..carried(namespace, &body)
     }
+}
+
+fn rule(entry: RuleEntry, as_of: Offset) -> StateBody {
+    StateBody::RuleCarried(RuleCarried {
+        as_of,
+        offset: entry.offset,
+        set_at_ms: entry.rule.set_at_ms,
+        family: entry.rule.family,
+        name: entry.rule.name,
+        definition: entry.rule.definition,
+    })
 }
 
 /// Open QoS 2 publishes are few (limited per client), so all are looked at.

@@ -10,6 +10,7 @@ use crate::fold::inbound::InboundEntry;
 use crate::keys;
 use crate::read;
 use crate::retained::RetainedEntry;
+use crate::rule::RuleEntry;
 use crate::store::{KeyRange, KvRead};
 use crate::wire::Writer;
 use robustmq_record::Offset;
@@ -58,6 +59,17 @@ pub(crate) fn digest(store: &dyn KvRead) -> Result<u64, ViewError> {
             Ok(ControlFlow::Continue(()))
         },
     )?;
+    read::scan(store, KeyRange::prefix([keys::RULE]), &mut |key, value| {
+        let name = read::name_of(key).and_then(keys::take_rule);
+        let (family, name) = name.ok_or_else(|| ViewError::bad_key("rule"))?;
+        let entry = RuleEntry::decode(family, name, value).map_err(ViewError::damaged("rule"))?;
+        let content = RuleEntry {
+            source: Offset::ZERO,
+            ..entry
+        };
+        add(keys::RULE, key, &content.encode());
+        Ok(ControlFlow::Continue(()))
+    })?;
     // Derived from the rest: a difference here alone is a fault of the fold.
     for view in [
         keys::TIMER,

@@ -14,6 +14,7 @@
 mod held;
 pub(crate) mod inbound;
 pub(crate) mod messages;
+pub(crate) mod rules;
 pub(crate) mod sessions;
 #[cfg(test)]
 mod tests;
@@ -91,6 +92,15 @@ impl<'a> Overlay<'a> {
     }
 }
 
+/// What folding came to, besides its writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Folded {
+    /// Records that could not be read.
+    pub(crate) unreadable: u64,
+    /// Whether a record was about rules.
+    pub(crate) rules_changed: bool,
+}
+
 /// Folds batches into changes.
 pub(crate) struct Fold<'a> {
     overlay: Overlay<'a>,
@@ -101,6 +111,8 @@ pub(crate) struct Fold<'a> {
     /// By namespace and client id.
     sessions: BTreeMap<(String, String), SessionWork>,
     unreadable: u64,
+    /// Whether a record was about rules.
+    rules_changed: bool,
 }
 
 impl<'a> Fold<'a> {
@@ -111,6 +123,7 @@ impl<'a> Fold<'a> {
             rebuild: None,
             sessions: BTreeMap::new(),
             unreadable: 0,
+            rules_changed: false,
         }
     }
 
@@ -130,12 +143,16 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// What is to be written, and how many records could not be read.
-    pub(crate) fn finish(mut self) -> Result<(WriteBatch, u64), ViewError> {
+    /// What is to be written, and what else is to be known of it.
+    pub(crate) fn finish(mut self) -> Result<(WriteBatch, Folded), ViewError> {
         for ((namespace, client_id), work) in std::mem::take(&mut self.sessions) {
             work.store(&namespace, &client_id, &mut self.overlay)?;
         }
-        Ok((self.overlay.into_writes(), self.unreadable))
+        let folded = Folded {
+            unreadable: self.unreadable,
+            rules_changed: self.rules_changed,
+        };
+        Ok((self.overlay.into_writes(), folded))
     }
 
     fn record(&mut self, record: &RecordRef<'_>) -> Result<(), ViewError> {
@@ -157,6 +174,10 @@ impl<'a> Fold<'a> {
         match body {
             StateBody::RetainedCarried(carried) => self.retained_carried(record, carried),
             StateBody::InboundCarried(carried) => self.inbound_carried(record, carried),
+            StateBody::RuleCarried(carried) => self.rule_carried(record, carried),
+            StateBody::RulesChanged { family, changes } => {
+                self.rules_changed(record, &family, changes)
+            }
             StateBody::InboundReleased { packet_id } => {
                 self.inbound_released(record, packet_id);
                 Ok(())

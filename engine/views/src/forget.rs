@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use robustmq_record::ShardId;
 
 use crate::error::ViewError;
-use crate::fold::{Overlay, messages, sessions};
+use crate::fold::{Overlay, messages, rules, sessions};
 use crate::keys;
 use crate::read;
 use crate::store::{KeyRange, KvStore, WriteBatch};
@@ -39,6 +39,11 @@ pub(crate) fn forget_shard(store: &dyn KvStore, shard: ShardId) -> Result<(), Vi
                 let entry = messages::known(&overlay, namespace, name)?;
                 let entry = entry.ok_or_else(|| ViewError::bad_key("source"))?;
                 messages::remove(&mut overlay, namespace, &entry);
+            } else if view == keys::RULE {
+                let rule = keys::take_rule(name).ok_or_else(|| ViewError::bad_key("source"))?;
+                let entry = rules::known(&overlay, namespace, rule)?;
+                let entry = entry.ok_or_else(|| ViewError::bad_key("source"))?;
+                rules::remove(&mut overlay, namespace, &entry);
             } else {
                 sessions::remove(&mut overlay, shard, namespace, name)?;
             }

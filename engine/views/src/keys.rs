@@ -32,7 +32,9 @@ pub(crate) const RETAINED: u8 = b'r';
 pub(crate) const EXPIRING: u8 = b'e';
 /// QoS 2 publishes that are not released.
 pub(crate) const INBOUND: u8 = b'i';
-/// Retained messages and sessions by the offset they depend on.
+/// Rules by family and name.
+pub(crate) const RULE: u8 = b'k';
+/// Retained messages, rules and sessions by the offset they depend on.
 pub(crate) const SOURCE: u8 = b'o';
 /// While a shard is rebuilt: what was touched and is not there.
 pub(crate) const TOUCHED: u8 = b'x';
@@ -74,6 +76,25 @@ pub(crate) fn delivery(namespace: &str, client_id: &str) -> Vec<u8> {
 
 pub(crate) fn retained(namespace: &str, topic: &str) -> Vec<u8> {
     named(RETAINED, namespace, topic)
+}
+
+pub(crate) fn rule(namespace: &str, family: &str, name: &str) -> Vec<u8> {
+    let mut key = of_family(namespace, family);
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// The prefix of a family's rules. A family's name holds no U+0000: it is the
+/// engine's own.
+pub(crate) fn of_family(namespace: &str, family: &str) -> Vec<u8> {
+    let mut key = named(RULE, namespace, family);
+    key.push(0);
+    key
+}
+
+/// Family and name at the end of a rule's key.
+pub(crate) fn take_rule(name: &str) -> Option<(&str, &str)> {
+    name.split_once('\0')
 }
 
 fn named(view: u8, namespace: &str, name: &str) -> Vec<u8> {

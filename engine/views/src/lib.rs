@@ -29,6 +29,7 @@ mod memory;
 mod positions;
 mod read;
 mod retained;
+mod rule;
 mod session;
 mod snapshot;
 mod state;
@@ -43,11 +44,13 @@ pub use error::ViewError;
 pub use keys::VIEW_FORMAT_VERSION;
 pub use memory::MemoryStore;
 pub use retained::RetainedMessage;
+pub use rule::Rule;
 pub use session::SessionState;
 pub use snapshot::ViewSnapshot;
 pub use state::{
     AssignedEntry, EXPIRY_NEVER, InboundCarried, InflightStage, InflightState, RetainedCarried,
-    STATE_VERSION, SessionCarried, StateBody, StateError, SubscriptionState, Will, kind,
+    RuleCarried, RuleChange, STATE_VERSION, SessionCarried, StateBody, StateError,
+    SubscriptionState, Will, kind,
 };
 pub use store::{KeyRange, KvError, KvRead, KvStore, Visit, WriteBatch, WriteOp};
 pub use timer::{Timer, TimerKind};

@@ -10,6 +10,7 @@ use crate::error::ViewError;
 use crate::fold::inbound::InboundEntry;
 use crate::keys;
 use crate::retained::{RetainedEntry, RetainedMessage};
+use crate::rule::{Rule, RuleEntry};
 use crate::session::{Core, Delivery, SessionState};
 use crate::state::SubscriptionState;
 use crate::store::{KeyRange, KvRead};
@@ -174,6 +175,20 @@ pub(crate) fn retained(
         } else {
             ControlFlow::Break(())
         })
+    })?;
+    Ok(found)
+}
+
+pub(crate) fn rules(store: &dyn KvRead, namespace: &str) -> Result<Vec<Rule>, ViewError> {
+    let mut found = Vec::new();
+    let range = keys::view(keys::RULE, namespace);
+    scan(store, range, &mut |key, value| {
+        let (family, name) = name_of(key)
+            .and_then(keys::take_rule)
+            .ok_or_else(|| ViewError::bad_key("rule"))?;
+        let entry = RuleEntry::decode(family, name, value).map_err(ViewError::damaged("rule"))?;
+        found.push(entry.rule);
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
 }

@@ -13,6 +13,7 @@
 
 mod carried;
 mod delivery;
+mod rule;
 mod session;
 mod subscription;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use carried::{InboundCarried, RetainedCarried, SessionCarried};
 pub use delivery::{AssignedEntry, InflightStage, InflightState};
 pub(crate) use delivery::{read_places, write_places};
 use robustmq_record::{Offset, RecordRef, ShardId};
+pub use rule::{RuleCarried, RuleChange};
 pub use session::{EXPIRY_NEVER, Will};
 pub use subscription::SubscriptionState;
 
@@ -59,6 +61,8 @@ pub mod kind {
     pub const REPLAY_ASSIGNED: u8 = 12;
     /// [`super::StateBody::SessionRewound`]
     pub const SESSION_REWOUND: u8 = 13;
+    /// [`super::StateBody::RulesChanged`]
+    pub const RULES_CHANGED: u8 = 14;
     /// [`super::StateBody::RetainedCarried`]
     pub const RETAINED_CARRIED: u8 = 32;
     /// [`super::StateBody::SessionCarried`]
@@ -67,6 +71,8 @@ pub mod kind {
     pub const INBOUND_CARRIED: u8 = 34;
     /// [`super::StateBody::SessionAnnounced`]
     pub const SESSION_ANNOUNCED: u8 = 35;
+    /// [`super::StateBody::RuleCarried`]
+    pub const RULE_CARRIED: u8 = 36;
 }
 
 /// Why a state record cannot be read.
@@ -178,6 +184,13 @@ pub enum StateBody {
         /// The packet identifier.
         packet_id: u16,
     },
+    /// Rules were made, changed or removed, all at once.
+    RulesChanged {
+        /// The family they belong to.
+        family: String,
+        /// What becomes of each.
+        changes: Vec<RuleChange>,
+    },
     /// A copy of a retained message.
     RetainedCarried(RetainedCarried),
     /// A copy of a session follows: from here on, whoever lacks its beginning
@@ -187,6 +200,8 @@ pub enum StateBody {
     SessionCarried(Box<SessionCarried>),
     /// A copy of a QoS 2 packet identifier that is not released.
     InboundCarried(InboundCarried),
+    /// A copy of a rule.
+    RuleCarried(RuleCarried),
 }
 
 impl StateBody {
@@ -208,10 +223,12 @@ impl StateBody {
             Self::SessionExpired { .. } => kind::SESSION_EXPIRED,
             Self::WillFired { .. } => kind::WILL_FIRED,
             Self::InboundReleased { .. } => kind::INBOUND_RELEASED,
+            Self::RulesChanged { .. } => kind::RULES_CHANGED,
             Self::RetainedCarried(_) => kind::RETAINED_CARRIED,
             Self::SessionAnnounced => kind::SESSION_ANNOUNCED,
             Self::SessionCarried(_) => kind::SESSION_CARRIED,
             Self::InboundCarried(_) => kind::INBOUND_CARRIED,
+            Self::RuleCarried(_) => kind::RULE_CARRIED,
         }
     }
 
@@ -274,6 +291,10 @@ impl StateBody {
             }
             Self::SessionExpired { epoch } | Self::WillFired { epoch } => out.number(*epoch),
             Self::InboundReleased { packet_id } => out.number(*packet_id),
+            Self::RulesChanged { family, changes } => {
+                out.text(family);
+                out.list(changes, |out, change| change.write(out));
+            }
             Self::RetainedCarried(carried) => carried.write(out),
             Self::SessionAnnounced => {}
             Self::SessionCarried(carried) => {
@@ -281,6 +302,7 @@ impl StateBody {
                 carried.session.write(out);
             }
             Self::InboundCarried(carried) => carried.write(out),
+            Self::RuleCarried(carried) => carried.write(out),
         }
     }
 
@@ -299,8 +321,8 @@ impl StateBody {
     pub fn decode_parts(kind: u8, client_id: &str, payload: &[u8]) -> Result<Self, StateError> {
         let known = matches!(
             kind,
-            kind::SESSION_OPENED..=kind::SESSION_REWOUND
-                | kind::RETAINED_CARRIED..=kind::SESSION_ANNOUNCED
+            kind::SESSION_OPENED..=kind::RULES_CHANGED
+                | kind::RETAINED_CARRIED..=kind::RULE_CARRIED
         );
         if !known {
             return Err(StateError::UnknownKind(kind));
@@ -311,7 +333,7 @@ impl StateBody {
             return Err(StateError::UnknownVersion(version));
         }
         let body = match kind {
-            kind::RETAINED_CARRIED..=kind::SESSION_ANNOUNCED => {
+            kind::RETAINED_CARRIED..=kind::RULE_CARRIED => {
                 Self::read_carried(kind, client_id, &mut input)?
             }
             _ => Self::read(kind, &mut input)?,
@@ -372,6 +394,10 @@ impl StateBody {
             kind::INBOUND_RELEASED => Self::InboundReleased {
                 packet_id: input.narrow()?,
             },
+            kind::RULES_CHANGED => Self::RulesChanged {
+                family: input.string()?,
+                changes: input.list(RuleChange::read)?,
+            },
             _ => return Err(input.error("no body of this kind is known")),
         })
     }
@@ -384,7 +410,8 @@ impl StateBody {
                 as_of: Offset(input.number()?),
                 session: SessionState::read(client_id, input)?,
             })),
-            _ => Self::InboundCarried(InboundCarried::read(input)?),
+            kind::INBOUND_CARRIED => Self::InboundCarried(InboundCarried::read(input)?),
+            _ => Self::RuleCarried(RuleCarried::read(input)?),
         })
     }
 }

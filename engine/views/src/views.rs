@@ -23,6 +23,7 @@ use crate::keys;
 use crate::positions::{self, Position, Positions};
 use crate::read;
 use crate::retained::RetainedMessage;
+use crate::rule::Rule;
 use crate::session::SessionState;
 use crate::snapshot::ViewSnapshot;
 use crate::store::{KeyRange, KvStore, WriteBatch};
@@ -57,6 +58,7 @@ pub struct Views {
     /// Held while something is written.
     writer: Mutex<()>,
     unreadable: AtomicU64,
+    rules_version: AtomicU64,
 }
 
 impl Views {
@@ -71,6 +73,7 @@ impl Views {
             positions,
             writer: Mutex::new(()),
             unreadable: AtomicU64::new(0),
+            rules_version: AtomicU64::new(0),
         })
     }
 
@@ -198,8 +201,9 @@ impl Views {
                 position.applied = end;
             }
         }
-        let (mut writes, unreadable) = fold.finish()?;
-        self.unreadable.fetch_add(unreadable, Ordering::Relaxed);
+        let (mut writes, folded) = fold.finish()?;
+        self.unreadable
+            .fetch_add(folded.unreadable, Ordering::Relaxed);
         if writes.is_empty() {
             for (shard, position) in reached {
                 self.positions.raise(shard, position.applied);
@@ -213,6 +217,9 @@ impl Views {
             }
         }
         self.store.write(writes)?;
+        if folded.rules_changed {
+            self.rules_version.fetch_add(1, Ordering::Release);
+        }
         for (shard, position) in reached {
             // Noted positions may have gone ahead meanwhile.
             let applied = position.applied.max(self.positions.get(shard).applied);
@@ -250,6 +257,20 @@ impl Views {
     #[must_use]
     pub fn unreadable_records(&self) -> u64 {
         self.unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Becomes higher whenever rules have changed: cheap to look at per batch.
+    #[must_use]
+    pub fn rules_version(&self) -> u64 {
+        self.rules_version.load(Ordering::Acquire)
+    }
+
+    /// All rules of all families, by family and name.
+    ///
+    /// # Errors
+    /// As [`Views::session`].
+    pub fn rules(&self) -> Result<Vec<Rule>, ViewError> {
+        read::rules(&*self.store, NAMESPACE_DEFAULT)
     }
 
     /// A session.

@@ -93,6 +93,28 @@ prop_compose! {
     }
 }
 
+fn rules() -> impl Strategy<Value = StateBody> {
+    let change = (any::<String>(), proptest::option::of(bytes())).prop_map(|(name, definition)| {
+        let definition = definition.map(Bytes::from);
+        RuleChange { name, definition }
+    });
+    let carried = (any::<(u64, u64, u64, String, String)>(), bytes()).prop_map(
+        |((as_of, offset, set_at_ms, family, name), definition)| {
+            StateBody::RuleCarried(RuleCarried {
+                as_of: Offset(as_of),
+                offset: Offset(offset),
+                set_at_ms,
+                family,
+                name,
+                definition: definition.into(),
+            })
+        },
+    );
+    let changed = (any::<String>(), vec(change, 0..4))
+        .prop_map(|(family, changes)| StateBody::RulesChanged { family, changes });
+    prop_oneof![changed, carried]
+}
+
 fn session_body() -> impl Strategy<Value = StateBody> {
     let opened = (
         any::<(u64, bool, u8, u32, u64)>(),
@@ -150,6 +172,7 @@ fn body() -> impl Strategy<Value = StateBody> {
     };
     prop_oneof![
         7 => session_body(),
+        2 => rules(),
         1 => cursor,
         1 => vec(entry(), 0..4).prop_map(|entries| StateBody::OutboundAssigned { entries }),
         1 => vec(entry(), 0..4).prop_map(|entries| StateBody::ReplayAssigned { entries }),
@@ -289,4 +312,24 @@ fn version_1_is_read_for_ever() {
         will: Some(4),
     };
     assert_eq!(closed.encode(), [1, 1, 2, 0xff, 0xff, 0xff, 0xff, 0x0f, 5]);
+}
+
+/// Bytes of version 1, which every later version must read.
+#[test]
+fn rules_of_version_1_are_read_for_ever() {
+    let rules = StateBody::RulesChanged {
+        family: "f".to_owned(),
+        changes: vec![
+            RuleChange {
+                name: "a".to_owned(),
+                definition: Some(Bytes::from_static(b"{}")),
+            },
+            RuleChange {
+                name: "b".to_owned(),
+                definition: None,
+            },
+        ],
+    };
+    let bytes = [1, 1, b'f', 2, 1, b'a', 1, 2, b'{', b'}', 1, b'b', 0, 0];
+    assert_eq!(rules.encode(), bytes);
 }

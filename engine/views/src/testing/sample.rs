@@ -10,7 +10,7 @@ use robustmq_record::{
 use super::Chance;
 use crate::carry::CarriedRecord;
 use crate::state::{
-    EXPIRY_NEVER, InflightStage, InflightState, StateBody, SubscriptionState, Will,
+    EXPIRY_NEVER, InflightStage, InflightState, RuleChange, StateBody, SubscriptionState, Will,
 };
 use crate::views::NAMESPACE_DEFAULT;
 
@@ -210,9 +210,10 @@ impl Sampler {
     /// A record and the shard it belongs to.
     pub fn record(&mut self) -> (ShardId, SampleRecord) {
         self.now_ms += self.chance.below(2_000);
-        let (shard, mut record) = match self.chance.below(10) {
+        let (shard, mut record) = match self.chance.below(11) {
             0..=2 => self.message(),
             3 => self.release(),
+            4 => self.rules(),
             _ => self.session(),
         };
         record.timestamp_ms = self.now_ms;
@@ -275,6 +276,18 @@ impl Sampler {
         let packet_id = self.packet_id();
         let body = StateBody::InboundReleased { packet_id };
         (self.shard(), SampleRecord::state(&client_id, &body))
+    }
+
+    fn rules(&mut self) -> (ShardId, SampleRecord) {
+        let changes = (0..=self.chance.below(2)).map(|_| RuleChange {
+            name: format!("rule{}", self.chance.below(3)),
+            definition: (!self.chance.once_in(3))
+                .then(|| self.now_ms.to_le_bytes().to_vec().into()),
+        });
+        let changes = changes.collect();
+        let family = "family".to_owned();
+        let body = StateBody::RulesChanged { family, changes };
+        (ShardId(0), SampleRecord::state("", &body))
     }
 
     fn session(&mut self) -> (ShardId, SampleRecord) {

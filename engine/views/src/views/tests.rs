@@ -20,6 +20,7 @@ mod carried;
 mod inbound;
 mod positions;
 mod retained;
+mod rules;
 mod sessions;
 
 const SHARD: ShardId = ShardId(0);
