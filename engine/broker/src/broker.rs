@@ -27,6 +27,7 @@ use crate::link::{LinkLimits, Order};
 use crate::mailbox::Mailboxes;
 use crate::net::TlsError;
 use crate::registry::Registry;
+use crate::rules::Rules;
 use crate::shard_map::{DEFAULT_NAMESPACE, ShardMap};
 use crate::startup;
 
@@ -112,6 +113,7 @@ pub struct Broker {
     pub(crate) reader: LogReader,
     pub(crate) registry: Arc<Registry>,
     pub(crate) cursors: Cursors,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -236,10 +238,12 @@ impl Assembled {
         let views = Arc::new(Views::new(store)?);
         let reader = log.reader();
         let start = startup::catch_up(&views, &reader, &*log, shard_map.shards())?;
+        let rules = Arc::new(Rules::loaded(&config, &views));
         let thread = dispatch
             .start(DispatchSetup {
                 start,
                 views: Arc::clone(&views),
+                rules: Arc::clone(&rules),
                 hold_bytes_max: config.storage.tail_cache_size.bytes() as usize,
                 on_fatal,
                 counters: Arc::clone(&counters),
@@ -249,13 +253,11 @@ impl Assembled {
         mailboxes.connect(Arc::clone(&log) as Arc<dyn ShardLog>);
         let broker = Broker {
             limits: Limits::new(&config),
-            message_expiry_s: config
-                .mqtt
-                .message_expiry
-                .map(|span| u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX)),
+            message_expiry_s: message_expiry_s(&config),
             admissions: Arc::new(Semaphore::new(config.limits.connections_max as usize)),
             registry: Arc::new(Registry::default()),
             cursors: Cursors::default(),
+            rules,
             reads: Semaphore::new(reads_max()),
             epoch: AtomicU64::new(0),
             shard_map,
@@ -306,6 +308,11 @@ impl Limits {
             ),
         }
     }
+}
+
+fn message_expiry_s(config: &Config) -> Option<u32> {
+    let span = config.mqtt.message_expiry?;
+    Some(u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX))
 }
 
 fn bytes_u32(size: ByteSize) -> u32 {

@@ -62,6 +62,14 @@ counters! {
     lagged,
     /// Will messages published.
     wills_published,
+    /// Topic names and filters of clients that a rule gave another name.
+    topics_rewritten,
+    /// Topic names and filters refused because what a rule made of them is none.
+    topics_rewritten_invalid,
+    /// Subscriptions that clients were given when they connected.
+    auto_subscriptions,
+    /// Subscriptions that could not be given to a client.
+    auto_subscriptions_failed,
     /// Sessions that expired.
     sessions_expired,
     /// Records removed because they were beyond retention.

@@ -26,6 +26,7 @@ mod mailbox;
 mod net;
 mod positions;
 mod registry;
+pub mod rules;
 mod running;
 pub mod sessions;
 mod shard_map;

@@ -17,11 +17,13 @@ mod literal;
 mod load;
 mod policy;
 mod reference;
+mod rules;
 mod schema;
 mod sections;
 mod setting;
 mod suggest;
 mod tables;
+mod template;
 mod validate;
 
 #[cfg(test)]
@@ -37,11 +39,16 @@ pub use literal::{ByteSize, LiteralError, TimeSpan};
 pub use load::{ENVIRONMENT_PREFIX, LoadOptions};
 pub use policy::{Retain, Retention, StoragePolicy};
 pub use reference::{SectionDoc, reference_markdown, sample_toml, sections};
+pub use rules::{
+    AUTO_SUBSCRIPTIONS_MAX, AutoSubscribe, CompiledRewrite, REWRITES_MAX, RewriteAction,
+    RewriteRule, RuleFault,
+};
 pub use schema::KeyDoc;
 pub use sections::{
     Anonymous, Auth, Compression, Durability, Engine, Limits, Log, LogFormat, LogLevel, Mqtt, Node,
     Storage,
 };
+pub use template::{Piece, Template};
 
 /// Name of the listener that exists when no source configures any.
 pub const DEFAULT_LISTENER: &str = "default";

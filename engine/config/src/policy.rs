@@ -128,6 +128,17 @@ impl ListedSection for StoragePolicy {
 
 /// The wildcard rules of MQTT 5 section 4.7.1, so that a policy that can match nothing is not accepted.
 fn check_filter(filter: &str, literal: &Literal) -> Result<(), Vec<Fault>> {
+    if is_filter(filter) {
+        return Ok(());
+    }
+    Err(invalid(
+        literal,
+        "not a topic filter",
+        "`+` stands for one whole level, `#` only for the rest at the end: a/+/b, a/#",
+    ))
+}
+
+pub(crate) fn is_filter(filter: &str) -> bool {
     let levels: Vec<&str> = filter.split('/').collect();
     let last = levels.len() - 1;
     let valid = levels
@@ -138,12 +149,5 @@ fn check_filter(filter: &str, literal: &Literal) -> Result<(), Vec<Fault>> {
             "+" => true,
             level => !level.contains(['#', '+', '\0']),
         });
-    if valid && filter.len() <= 65_535 {
-        return Ok(());
-    }
-    Err(invalid(
-        literal,
-        "not a topic filter",
-        "`+` stands for one whole level, `#` only for the rest at the end: a/+/b, a/#",
-    ))
+    valid && filter.len() <= 65_535
 }

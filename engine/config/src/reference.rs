@@ -5,6 +5,7 @@ use crate::listeners::{
     HttpListener, QuicListener, TcpListener, TlsListener, WsListener, WssListener,
 };
 use crate::policy::StoragePolicy;
+use crate::rules::{AutoSubscribe, RewriteRule};
 use crate::schema::{KeyDoc, Section};
 use crate::sections::{Auth, Limits, Log, Mqtt, Node, Storage};
 use crate::tables::ListedSection;
@@ -38,6 +39,8 @@ pub fn sections() -> Vec<SectionDoc> {
         section::<Api>("api"),
         listed::<ApiKey>(),
         section::<Mqtt>("mqtt"),
+        listed::<RewriteRule>(),
+        listed::<AutoSubscribe>(),
         section::<Limits>("limits"),
         section::<Storage>("storage"),
         listed::<StoragePolicy>(),
@@ -121,14 +124,19 @@ pub fn sample_toml() -> String {
         let mark = if section.is_list { "#" } else { "" };
         out.push_str(&format!("{mark}{}\n", header(&section, &path)));
         for key in &section.keys {
-            if matches!(
-                (section.path, key.name),
-                ("storage", "policy") | ("api", "key")
-            ) {
+            let place = format!("{}.{}", section.path, key.name);
+            if sections()
+                .iter()
+                .any(|list| list.is_list && list.path == place)
+            {
                 continue;
             }
             let default = match key.name {
                 "filter" => "\"sensors/#\"",
+                "source_topic" => "\"x/#\"",
+                "dest_topic" => "\"y/$1\"",
+                "re" => "\"^x/(.+)$\"",
+                "topic" => "\"clients/${clientid}/inbox\"",
                 "secret_hash" => "\"$argon2id$…\"",
                 "name" if section.is_list => "\"grafana\"",
                 _ => &key.default,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::literal::{ByteSize, TimeSpan};
 use crate::policy::StoragePolicy;
+use crate::rules::{AutoSubscribe, RewriteRule};
 use crate::schema::{choice, section};
 
 section! {
@@ -81,6 +82,10 @@ section! {
         max_client_id_len: u16 = 65_535, range 23..=65_535;
         /// Most subscriptions of one session.
         max_subscriptions: u32 = 100_000, range 1..=10_000_000;
+        /// Rules that give topics other names, as `[[mqtt.rewrite]]` tables.
+        rewrite: Vec<RewriteRule> = Vec::new();
+        /// Subscriptions that every client gets when it connects, as `[[mqtt.auto_subscribe]]` tables.
+        auto_subscribe: Vec<AutoSubscribe> = Vec::new();
     }
 }
 

@@ -7,6 +7,7 @@ use crate::Config;
 use crate::error::{ConfigError, Origin};
 use crate::listeners::{CertificateName, ClientCertificate, Enabled, TlsKeys};
 use crate::load::Origins;
+use crate::rules::{AUTO_SUBSCRIPTIONS_MAX, REWRITES_MAX};
 use crate::sections::Anonymous;
 use crate::setting::Setting;
 
@@ -14,7 +15,7 @@ use crate::setting::Setting;
 pub(crate) fn check(config: &Config, origins: &Origins, errors: &mut Vec<ConfigError>) {
     let mut report = |key: &str, value: String, problem: &str, remedy: String| {
         errors.push(ConfigError {
-            origin: origins.get(key).cloned().unwrap_or(Origin::Default),
+            origin: origin_of(origins, key),
             key: key.to_owned(),
             value: Some(value),
             problem: problem.to_owned(),
@@ -25,7 +26,14 @@ pub(crate) fn check(config: &Config, origins: &Origins, errors: &mut Vec<ConfigE
     check_listeners(config, &mut report);
     check_keys(config, &mut report);
     check_mqtt(config, &mut report);
+    check_rules(config, &mut report);
     check_storage(config, &mut report);
+}
+
+/// Where a key was set: a key of a table of a list where the list was.
+fn origin_of(origins: &Origins, key: &str) -> Origin {
+    let list = key.split_once('[').map_or(key, |(list, _)| list);
+    origins.get(list).cloned().unwrap_or(Origin::Default)
 }
 
 type Report<'a> = dyn FnMut(&str, String, &str, String) + 'a;
@@ -184,6 +192,47 @@ fn check_mqtt(config: &Config, report: &mut Report<'_>) {
             "MQTT counts keep alive in whole seconds",
             "give a whole number of seconds".to_owned(),
         );
+    }
+}
+
+fn check_rules(config: &Config, report: &mut Report<'_>) {
+    let mqtt = &config.mqtt;
+    for (index, rule) in mqtt.rewrite.iter().enumerate() {
+        if let Err(fault) = rule.compile() {
+            let value = match fault.key {
+                "re" => &rule.re,
+                "source_topic" => &rule.source_topic,
+                _ => &rule.dest_topic,
+            };
+            let key = format!("mqtt.rewrite[{index}].{}", fault.key);
+            report(&key, value.show(None), &fault.problem, fault.remedy);
+        }
+    }
+    for (index, rule) in mqtt.auto_subscribe.iter().enumerate() {
+        if let Err(fault) = rule.compile() {
+            let key = format!("mqtt.auto_subscribe[{index}].{}", fault.key);
+            report(&key, rule.topic.show(None), &fault.problem, fault.remedy);
+        }
+        let mut known = mqtt.auto_subscribe[..index].iter();
+        if known.any(|other| other.topic == rule.topic) {
+            let key = format!("mqtt.auto_subscribe[{index}].topic");
+            let remedy = "leave one of them out".to_owned();
+            report(&key, rule.topic.show(None), "there twice", remedy);
+        }
+    }
+    let counts = [
+        ("mqtt.rewrite", mqtt.rewrite.len(), REWRITES_MAX),
+        (
+            "mqtt.auto_subscribe",
+            mqtt.auto_subscribe.len(),
+            AUTO_SUBSCRIPTIONS_MAX,
+        ),
+    ];
+    for (key, count, count_max) in counts {
+        if count > count_max {
+            let remedy = format!("give at most {count_max}");
+            report(key, format!("{count} tables"), "too many", remedy);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can be asked.
 
+mod auto_subscribe;
 mod cursors;
 mod explain;
 mod messages;
@@ -8,6 +9,7 @@ mod sessions;
 mod state;
 mod status;
 mod tail;
+mod topic_rewrite;
 mod topics;
 
 use std::sync::Arc;
@@ -89,6 +91,19 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::show, sessions::delete))
         .routes(routes!(sessions::rewind))
+        .routes(routes!(
+            topic_rewrite::list,
+            topic_rewrite::replace,
+            topic_rewrite::create
+        ))
+        .routes(routes!(topic_rewrite::delete))
+        .routes(routes!(topic_rewrite::try_out))
+        .routes(routes!(
+            auto_subscribe::list,
+            auto_subscribe::replace,
+            auto_subscribe::create
+        ))
+        .routes(routes!(auto_subscribe::delete))
         .route_layer(middleware::from_fn_with_state(
             app.clone(),
             auth::require_key,

@@ -35,16 +35,29 @@ fn token(receipt: u64) -> OffsetToken {
     }
 }
 
-/// Writes one acknowledgement; `receipt` says whether it carries the offset,
+/// Writes one acknowledgement; `text` explains a refusal, `receipt` says whether it carries the offset,
 /// which is left out where the packet would exceed `packet_size_max`.
 pub(super) fn write(
     output: &mut Vec<u8>,
     version: ProtocolVersion,
     ack: &AckOut,
     receipt: bool,
+    text: Option<&str>,
     packet_size_max: u32,
 ) {
     let plain = Ack::new(ack.packet_id, ack.reason);
+    if text.is_some() {
+        let properties = AckProperties {
+            reason_string: text,
+            ..AckProperties::default()
+        };
+        let told = Ack {
+            properties,
+            ..plain
+        };
+        wire::write(output, version, &wrap(ack.kind, told), packet_size_max);
+        return;
+    }
     if let (true, Some(number)) = (receipt && version == ProtocolVersion::V5, ack.offset) {
         let text = token(number).to_string();
         let pairs = [(RECEIPT, text.as_str())];

@@ -77,6 +77,10 @@ impl CursorUses {
         self.in_flight.contains_key(&packet_id)
     }
 
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.all.iter().any(|used| used.name == name)
+    }
+
     /// Gives up one cursor.
     pub(super) fn remove(&mut self, name: &str) -> Option<Arc<Cursor>> {
         let place = self.all.iter().position(|used| used.name == name)?;

@@ -24,6 +24,7 @@ use super::cursors::CursorUses;
 use super::deliver::{ClientLimits, Sender};
 use super::replay::Replays;
 use super::resume;
+use super::rules;
 use super::session::{Ending, Session, Tenure};
 use super::wire;
 use crate::broker::Broker;
@@ -33,6 +34,7 @@ use crate::link::Link;
 use crate::net::Identity;
 use crate::positions::Positions;
 use crate::registry::Ownership;
+use crate::rules::rewrite::Who;
 use crate::subscriptions::Subscriptions;
 use crate::timers;
 
@@ -154,7 +156,7 @@ fn server_limits(broker: &Broker) -> ServerLimits {
 pub(super) async fn open(
     broker: &Arc<Broker>,
     peer: SocketAddr,
-    connect: ConnectOwned,
+    mut connect: ConnectOwned,
     output: &mut Vec<u8>,
 ) -> Result<Session, Refused> {
     let accepted = match &connect.accepted {
@@ -165,14 +167,6 @@ pub(super) async fn open(
         let text = "anonymous clients only from loopback";
         return Err(connect.refuse(ReasonCode::NotAuthorized, text));
     }
-    if connect
-        .will
-        .as_ref()
-        .is_some_and(|will| will.topic.starts_with('$'))
-    {
-        let text = "topics that begin with $ are the broker's";
-        return Err(connect.refuse(ReasonCode::TopicNameInvalid, text));
-    }
     if cursors::cursor_name(&connect.client_id).is_some() {
         let text = "client identifiers that begin with $cursor/ are the broker's";
         return Err(connect.refuse(ReasonCode::ClientIdentifierNotValid, text));
@@ -181,6 +175,16 @@ pub(super) async fn open(
     let assigned = accepted
         .assign_client_id
         .then(|| format!("auto-{epoch:016x}"));
+    let client_id = assigned.as_deref().unwrap_or(&connect.client_id);
+    let who = Who {
+        client_id,
+        user_name: connect.user_name.as_deref(),
+    };
+    if let Some(will) = &mut connect.will
+        && let Err(text) = rules::admit_will(broker, will, who)
+    {
+        return Err(connect.refuse(ReasonCode::TopicNameInvalid, text));
+    }
     let client_id = assigned.as_deref().unwrap_or(&connect.client_id);
     let link = Arc::new(Link::new(client_id, broker.limits.link));
     let reason = ReasonCode::SessionTakenOver;
@@ -204,6 +208,8 @@ pub(super) async fn open(
     if output.is_empty() {
         // It does not fit the client's Maximum Packet Size: nothing can be said.
         session.end(Ending::Lost);
+    } else {
+        session.auto_subscribe(peer).await;
     }
     tracing::debug!(client_id = session.client_id(), user_name, %peer, ?version, present, "client connected");
     Ok(session)
@@ -278,6 +284,7 @@ fn session(
         broker: Arc::clone(broker),
         _ownership: ownership,
         version: connect.version,
+        user_name: connect.user_name.map(String::into_boxed_str),
         problem_info: accepted.problem_info,
         tenure,
         inbound: Inbound::new(inbound_limits(broker, connect.version), Vec::new()),
@@ -299,6 +306,7 @@ fn session(
         completed: Vec::new(),
         group: 0,
         cursor_dirty: false,
+        refusal_texts: Vec::new(),
         ending: None,
         ordered_end: None,
         will: connect.will,

@@ -8,11 +8,13 @@ use robustmq_protocol::session::outbound::PubrecDecision;
 use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
 use robustmq_record::{KIND_MESSAGE, RecordInput, ShardId};
 
+use super::rules::Refusal;
 use super::session::{Ending, Session};
 use super::subscribe::{SubscribeRequest, UnsubscribeRequest};
 use super::wire;
 use crate::link::Ticket;
 use crate::mailbox::Appender;
+use crate::rules::Rulebook;
 use crate::shard_map::DEFAULT_NAMESPACE;
 
 /// A packet whose handling waits for the log or for dispatch; nothing after it
@@ -55,13 +57,15 @@ impl Session {
         let link = std::sync::Arc::clone(&self.link);
         let mut appender = broker.mailboxes.appender(&link);
         let now_ms = broker.clock.wall_ms();
+        let rules = broker.rules.for_input();
         let mut handled = Handled::default();
         while self.ending.is_none() && self.takes_input(output.len()) {
             let rest = &input[handled.consumed..];
             match codec::decode(rest, self.version, self.broker.limits.packet_size_max) {
                 Ok(Decoded::Incomplete { .. }) => break,
                 Ok(Decoded::Packet { packet, len }) => {
-                    match self.handle_packet(&packet, &mut appender, output, now_ms) {
+                    let rules = rules.as_deref();
+                    match self.handle_packet(&packet, rules, &mut appender, output, now_ms) {
                         Step::Next => handled.consumed += len,
                         Step::Stall => break,
                         Step::Barrier(barrier) => {
@@ -93,6 +97,7 @@ impl Session {
     fn handle_packet(
         &mut self,
         packet: &Packet<'_>,
+        rules: Option<&Rulebook>,
         appender: &mut Appender<'_>,
         output: &mut Vec<u8>,
         now_ms: u64,
@@ -102,7 +107,9 @@ impl Session {
             return Step::Next;
         }
         match packet {
-            Packet::Publish(publish) => return self.handle_publish(publish, appender, now_ms),
+            Packet::Publish(publish) => {
+                return self.handle_publish(publish, rules, appender, now_ms);
+            }
             Packet::PubAck(ack) => self.handle_puback(ack),
             Packet::PubRec(ack) => self.handle_pubrec(ack, output),
             Packet::PubRel(ack) => self.handle_pubrel(ack.packet_id),
@@ -138,6 +145,7 @@ impl Session {
     fn handle_publish(
         &mut self,
         publish: &Publish<'_>,
+        rules: Option<&Rulebook>,
         appender: &mut Appender<'_>,
         now_ms: u64,
     ) -> Step {
@@ -180,12 +188,17 @@ impl Session {
         if replaces && publish.qos == QoS::AtLeastOnce {
             self.release_replaced(publish.packet_id);
         }
-        match self.refusal(topic) {
-            Some(reason) => {
-                self.reject(topic, ticket, reason);
+        let name = self.published_name(topic, rules).and_then(|name| {
+            let refusal = self.refusal(&name);
+            refusal.map_or(Ok(name), |reason| Err(reason.into()))
+        });
+        match name {
+            Err(refusal) => {
+                self.explain_refusal(publish.packet_id, refusal.text);
+                self.reject(topic, ticket, refusal);
                 Step::Next
             }
-            None => self.store(publish, topic, ticket, appender, now_ms),
+            Ok(name) => self.store(publish, &name, ticket, appender, now_ms),
         }
     }
 
@@ -204,12 +217,14 @@ impl Session {
         self.broker.counters.publishes_rejected.add(1);
     }
 
-    fn reject(&mut self, topic: &str, ticket: Option<u64>, reason: ReasonCode) {
+    fn reject(&mut self, topic: &str, ticket: Option<u64>, refusal: Refusal) {
+        let Refusal { reason, text } = refusal;
         self.count_refusal(topic);
         tracing::info!(
             client_id = self.client_id(),
             topic,
             reason = reason.name(),
+            text,
             "a publish was refused"
         );
         if let Some(ticket) = ticket
@@ -397,7 +412,11 @@ impl Session {
         while let Some(ack) = self.inbound.poll_ack() {
             let receipt = self.broker.config.mqtt.receipt && self.problem_info;
             let packet_size_max = self.sender.limits.packet_size_max;
-            super::acks::write(output, self.version, &ack, receipt, packet_size_max);
+            let text = match ack.reason.is_error() {
+                true => self.take_refusal_text(ack.packet_id),
+                false => None,
+            };
+            super::acks::write(output, self.version, &ack, receipt, text, packet_size_max);
         }
         while let Some(packet_id) = self.sender.outbound.poll_pubrel() {
             let release = Packet::PubRel(Ack::new(packet_id, ReasonCode::Success));

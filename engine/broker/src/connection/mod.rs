@@ -19,6 +19,7 @@ mod pumped;
 mod replay;
 mod resume;
 mod retained;
+mod rules;
 mod session;
 mod state_log;
 mod subscribe;

@@ -28,6 +28,7 @@ use crate::history::{CatchUp, Step, catch_up};
 use crate::link::{Delivery, Link, Outcome, Taken, Ticket};
 use crate::positions::Positions;
 use crate::registry::Ownership;
+use crate::rules::rewrite::Who;
 use crate::subscriptions::Subscriptions;
 
 /// Why a connection ends.
@@ -74,6 +75,7 @@ pub(super) struct Session {
     pub(super) link: Arc<Link>,
     pub(super) _ownership: Ownership,
     pub(super) version: ProtocolVersion,
+    pub(super) user_name: Option<Box<str>>,
     pub(super) problem_info: bool,
     pub(super) tenure: Tenure,
     pub(super) will: Option<Will>,
@@ -106,6 +108,8 @@ pub(super) struct Session {
     pub(super) group: u64,
     /// Whether the stored cursor is behind what has been sent and acknowledged.
     pub(super) cursor_dirty: bool,
+    /// What to say beside the reason codes of publishes that were refused.
+    pub(super) refusal_texts: Vec<(PacketId, &'static str)>,
     pub(super) ending: Option<Ending>,
     /// Somebody else wants the connection to end, for this reason. What the
     /// client has said before still counts.
@@ -115,6 +119,14 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn client_id(&self) -> &str {
         self.link.client_id()
+    }
+
+    /// Whose names rules for rewriting are applied to.
+    pub(super) fn who(&self) -> Who<'_> {
+        Who {
+            client_id: self.client_id(),
+            user_name: self.user_name.as_deref(),
+        }
     }
 
     pub(super) fn is_persistent(&self) -> bool {

@@ -15,6 +15,7 @@ use robustmq_views::StateBody;
 
 use super::replay::{Asked, REPLAYS_MAX, Wishes};
 use super::retained::RetainedScan;
+use super::rules::NO_TOPIC;
 use super::session::{Ending, Session};
 use crate::dispatch::{FilterOptions, append_failure_reason};
 use crate::history::RangeError;
@@ -33,10 +34,10 @@ fn is_reserved(filter: &str) -> bool {
 }
 
 /// One filter of a SUBSCRIBE, kept beyond the input buffer.
-struct Requested {
-    filter: String,
-    options: SubscriptionOptions,
-    retain_handling: u8,
+pub(super) struct Requested {
+    pub(super) filter: String,
+    pub(super) options: SubscriptionOptions,
+    pub(super) retain_handling: u8,
 }
 
 /// A SUBSCRIBE to be carried out.
@@ -102,12 +103,39 @@ fn refusal(error: &RangeError) -> ReasonCode {
 
 impl Session {
     /// Carries out a SUBSCRIBE and answers it.
-    pub(super) async fn subscribe(&mut self, request: SubscribeRequest, output: &mut Vec<u8>) {
-        let mut codes: Vec<ReasonCode> = Vec::with_capacity(request.requested.len());
+    pub(super) async fn subscribe(&mut self, mut request: SubscribeRequest, output: &mut Vec<u8>) {
+        let filters = request.requested.iter_mut().map(|entry| &mut entry.filter);
+        let is_any_invalid = self.rewrite_filters(filters);
+        let done = self.carry_out(request.requested, &request.wishes);
+        let (codes, mut texts) = done.await;
+        if is_any_invalid {
+            texts.push(NO_TOPIC.to_owned());
+        }
+        let text = texts.join("; ");
+        let properties = AckProperties {
+            reason_string: (self.problem_info && !text.is_empty()).then_some(&*text),
+            ..AckProperties::default()
+        };
+        let packet = SubAck {
+            packet_id: request.packet_id,
+            properties,
+            reasons: ReasonCodes::from(codes.as_slice()),
+        };
+        self.write(output, &Packet::SubAck(packet));
+    }
+
+    /// Makes subscriptions. A reason code for each, and what there is to say
+    /// besides.
+    pub(super) async fn carry_out(
+        &mut self,
+        requested: Vec<Requested>,
+        wishes: &Wishes,
+    ) -> (Vec<ReasonCode>, Vec<String>) {
+        let mut codes: Vec<ReasonCode> = Vec::with_capacity(requested.len());
         let mut granted: Vec<(Requested, bool)> = Vec::new();
         let mut texts: Vec<String> = Vec::new();
         let qos_max = QoS::try_from(self.broker.config.mqtt.max_qos).unwrap_or(QoS::ExactlyOnce);
-        for mut requested in request.requested {
+        for mut requested in requested {
             requested.options.qos = requested.options.qos.min(qos_max);
             if CursorFilter::is_cursor(&requested.filter) {
                 let asked = self.subscribe_cursor(&requested.filter, requested.options);
@@ -116,7 +144,7 @@ impl Session {
                 texts.extend(text);
                 continue;
             }
-            match request.wishes.asked(&requested.filter, requested.options) {
+            match wishes.asked(&requested.filter, requested.options) {
                 Ok(Some(asked)) => {
                     let (code, text) = self.subscribe_replay(asked).await;
                     codes.push(code);
@@ -146,17 +174,7 @@ impl Session {
                 *code = reason;
             }
         }
-        let text = texts.join("; ");
-        let properties = AckProperties {
-            reason_string: (self.problem_info && !text.is_empty()).then_some(&*text),
-            ..AckProperties::default()
-        };
-        let packet = SubAck {
-            packet_id: request.packet_id,
-            properties,
-            reasons: ReasonCodes::from(codes.as_slice()),
-        };
-        self.write(output, &Packet::SubAck(packet));
+        (codes, texts)
     }
 
     fn check(&self, requested: &Requested) -> Result<(), ReasonCode> {
@@ -373,9 +391,24 @@ impl Session {
         existed
     }
 
+    /// Whether the session has anything under a filter.
+    fn holds(&self, filter: &str) -> bool {
+        self.subscriptions.get(filter).is_some()
+            || self.replays.contains(filter)
+            || self.cursors.contains(filter)
+    }
+
     /// Carries out an UNSUBSCRIBE and answers it.
     pub(super) async fn unsubscribe(&mut self, request: UnsubscribeRequest, output: &mut Vec<u8>) {
-        let existed = self.drop_subscriptions(&request.filters).await;
+        let mut filters = request.filters.clone();
+        self.rewrite_filters(filters.iter_mut());
+        for (filter, given) in filters.iter_mut().zip(request.filters) {
+            // Made before there was the rule.
+            if !self.holds(filter) && self.holds(&given) {
+                *filter = given;
+            }
+        }
+        let existed = self.drop_subscriptions(&filters).await;
         if self.ending.is_some() {
             return;
         }

@@ -41,6 +41,7 @@ use crate::ledger::Ledger;
 use crate::link::Link;
 use crate::mailbox::{OutcomeSink, Waiters};
 use crate::positions::Positions;
+use crate::rules::Rules;
 use command::Command;
 use fan_out::FanOut;
 use interest::Interest;
@@ -59,6 +60,8 @@ pub(crate) struct DispatchSetup {
     pub(crate) start: Positions,
     /// The views to keep up to date.
     pub(crate) views: Arc<Views>,
+    /// The rules to keep up to date.
+    pub(crate) rules: Arc<Rules>,
     /// Bytes of batches after which a session that has not taken its
     /// references must let go.
     pub(crate) hold_bytes_max: usize,
@@ -114,6 +117,8 @@ impl Dispatch {
             interest: Interest::default(),
             fan_out: FanOut::new(setup.hold_bytes_max),
             dispatched: setup.start,
+            rules_version: setup.views.rules_version(),
+            rules: setup.rules,
             views: setup.views,
             on_fatal: setup.on_fatal,
             counters: setup.counters,
@@ -259,6 +264,9 @@ struct Worker {
     fan_out: FanOut,
     dispatched: Positions,
     views: Arc<Views>,
+    rules: Arc<Rules>,
+    /// Which state of the rules in the views is in force.
+    rules_version: u64,
     on_fatal: OnFatal,
     counters: Arc<Counters>,
     ledger: Arc<Ledger>,
@@ -320,6 +328,11 @@ impl Worker {
         if let Err(error) = self.apply(batch, queue) {
             (self.on_fatal)(format!("the views could not be updated: {error}"));
             return;
+        }
+        let rules_version = self.views.rules_version();
+        if rules_version != self.rules_version {
+            self.rules_version = rules_version;
+            self.rules.reload(&self.views);
         }
         self.ledger.committed(batch);
         self.fan_out

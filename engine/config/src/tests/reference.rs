@@ -27,6 +27,10 @@ fn the_sample_with_everything_switched_on_is_the_default_configuration() {
     config.storage.policy.clear();
     assert_eq!(config.api.key.len(), 1, "the sample shows one key");
     config.api.key.clear();
+    assert_eq!(config.mqtt.rewrite.len(), 1, "the sample shows one rule");
+    config.mqtt.rewrite.clear();
+    assert_eq!(config.mqtt.auto_subscribe.len(), 1, "and one subscription");
+    config.mqtt.auto_subscribe.clear();
     assert_eq!(config, Config::default());
 }
 
@@ -45,10 +49,10 @@ fn every_key_is_in_both_with_its_default() {
                 "{}",
                 key.name
             );
-            let is_list = matches!(
-                (section.path, key.name),
-                ("storage", "policy") | ("api", "key")
-            );
+            let place = format!("{}.{}", section.path, key.name);
+            let is_list = sections()
+                .iter()
+                .any(|list| list.is_list && list.path == place);
             if !is_list {
                 assert!(
                     sample.contains(&format!("#{} = ", key.name)),

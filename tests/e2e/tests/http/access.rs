@@ -24,21 +24,24 @@ fn nothing_but_the_health_is_told_without_a_key() {
     assert_eq!(nobody.get("/api/v5/status").json()["status"], "running");
     let described = nobody.get("/api-docs/openapi.json").json();
     let paths = described["paths"].as_object().expect("paths");
-    let guarded = paths.keys().filter(|path| *path != "/api/v5/status");
-    for path in guarded.map(String::as_str).chain(["/metrics"]) {
-        let path = path.replace("{name}", "x").replace("{offset}", "x");
-        let path = path.replace("{clientid}", "x");
-        let method = if path.ends_with("seek") || path.ends_with("rewind") {
-            "POST"
-        } else {
-            "GET"
-        };
-        let answer = nobody.ask(method, &path, &[], "");
+    let mut guarded = vec![("/metrics".to_owned(), "GET".to_owned())];
+    for (path, operations) in paths.iter().filter(|(path, _)| *path != "/api/v5/status") {
+        // Whatever stands for a part of the path.
+        let parts = path.split('/').map(|part| match part.starts_with('{') {
+            true => "x",
+            false => part,
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
+        let operations = operations.as_object().expect("operations").keys();
+        guarded.extend(operations.map(|method| (path.clone(), method.to_ascii_uppercase())));
+    }
+    for (path, method) in guarded {
+        let answer = nobody.ask(&method, &path, &[], "");
         refused(&answer, 401, "UNAUTHORIZED");
         let challenge = answer.header("www-authenticate");
         assert_eq!(challenge, Some("Basic realm=\"robustmq\""), "{path}");
         let wrong = Http::new(broker.http(), Some("local:guess"));
-        refused(&wrong.ask(method, &path, &[], ""), 401, "UNAUTHORIZED");
+        refused(&wrong.ask(&method, &path, &[], ""), 401, "UNAUTHORIZED");
     }
     assert!(nobody.get("/api-docs").text().contains("<title>"));
 }

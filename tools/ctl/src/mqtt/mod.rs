@@ -1,6 +1,7 @@
 //! `robust-ctl mqtt`: a client for the command line, with the letters that
 //! mosquitto's and mqttx's tools have.
 
+mod auto_subscribe;
 mod connection;
 mod cursor;
 mod explain;
@@ -9,6 +10,7 @@ mod options;
 mod publish;
 mod session;
 mod subscribe;
+mod topic_rewrite;
 
 use clap::Subcommand;
 
@@ -52,6 +54,12 @@ pub(crate) enum MqttCommand {
     /// Look at lasting sessions, rewind and delete them.
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Rules that give topics of clients other names.
+    #[command(subcommand)]
+    TopicRewrite(topic_rewrite::TopicRewriteCommand),
+    /// What every client is subscribed to when it connects.
+    #[command(subcommand)]
+    AutoSubscribe(auto_subscribe::AutoSubscribeCommand),
     /// Say whether, when and why a message was or was not delivered.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -75,6 +83,8 @@ pub(crate) fn run(
         MqttCommand::History(command) => history::run(command, api, format),
         MqttCommand::Cursor(command) => cursor::run(command, api, format),
         MqttCommand::Session(command) => session::run(command, api, format),
+        MqttCommand::TopicRewrite(command) => topic_rewrite::run(command, api, format),
+        MqttCommand::AutoSubscribe(command) => auto_subscribe::run(command, api, format),
         MqttCommand::Explain(args) => explain::run(args, api, format),
     }
 }
