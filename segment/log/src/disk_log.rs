@@ -325,6 +325,19 @@ impl DiskLog {
         self.order(Order::Purge(purge), completion);
     }
 
+    /// From now on the log takes no batches by itself and commits what it is
+    /// told: its shards become groups of several nodes. The completion is called
+    /// when everything that was taken before is durable and has been told.
+    pub fn hand_over(&self, completion: CommandCompletion) {
+        self.order(Order::HandOver, completion);
+    }
+
+    /// Whether the log commits what it has flushed.
+    #[must_use]
+    pub fn commits_itself(&self) -> bool {
+        self.state.commits_itself()
+    }
+
     /// Says up to where (exclusive) the shard is committed, where
     /// [`crate::CommitRule::Told`] holds. Never goes back.
     pub fn commit(&self, shard: ShardId, commit_end: u64) {

@@ -22,6 +22,8 @@ pub(crate) enum Order {
     Vote(Vote),
     Truncate(Truncate),
     Purge(Purge),
+    /// From now on entries come from Raft, which also says what is committed.
+    HandOver,
     /// Go on to the next segment if this one has something older.
     Seal {
         before_ms: u64,

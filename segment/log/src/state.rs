@@ -7,14 +7,14 @@
 //! 2. Once a fatal error is set it stays, and nothing is acknowledged any more.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use robustmq_record::{ShardId, ShardState, Term, Vote};
 
 use crate::catalog::Catalog;
-use crate::config::LogConfig;
+use crate::config::{CommitRule, LogConfig};
 use crate::disk::Disk;
 use crate::error::FatalLogError;
 use crate::position::ShardPosition;
@@ -103,6 +103,9 @@ pub(crate) struct LogState {
     pub(crate) counters: LogCounters,
     /// Bytes left in the segment that is being written.
     pub(crate) active_room: AtomicU64,
+    /// Whether what is flushed is committed; goes from true to false once at
+    /// most.
+    commits_itself: AtomicBool,
     catalog: RwLock<Arc<Catalog>>,
     fatal: OnceLock<FatalLogError>,
     /// Segments with an open file, and with an index in memory, oldest first.
@@ -128,12 +131,23 @@ impl LogState {
             cells: cells.into_iter().map(Mutex::new).collect(),
             counters: LogCounters::default(),
             active_room: AtomicU64::new(u64::MAX),
+            commits_itself: AtomicBool::new(config.commit == CommitRule::Flushed),
             fatal: OnceLock::new(),
             open_files: Mutex::default(),
             open_indexes: Mutex::default(),
             disk,
             config,
         }
+    }
+
+    /// Whether the log takes batches and commits what it has flushed.
+    pub(crate) fn commits_itself(&self) -> bool {
+        self.commits_itself.load(Ordering::Acquire)
+    }
+
+    /// From now on the log does what Raft orders.
+    pub(crate) fn hand_over(&self) {
+        self.commits_itself.store(false, Ordering::Release);
     }
 
     pub(crate) fn has_shard(&self, shard: ShardId) -> bool {

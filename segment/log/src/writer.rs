@@ -30,7 +30,7 @@ use robustmq_record::{
     HEADER_LEN, Lsn, ShardId, Term, encode_frame,
 };
 
-use crate::config::{CommitRule, Durability};
+use crate::config::Durability;
 use crate::disk::{DiskFile, is_disk_full, write_zeros};
 use crate::error::{AppendError, FatalLogError};
 use crate::inbox::Inbox;
@@ -132,7 +132,7 @@ impl Writer {
         }
         let mut gathered = 0;
         for &shard in &woken {
-            if !self.state.has_shard(shard) {
+            if !self.state.has_shard(shard) || !self.state.commits_itself() {
                 continue;
             }
             while gathered < self.state.config.round_bytes_max
@@ -355,7 +355,7 @@ impl Writer {
         LogCounters::add(&counters.batches, 1);
         LogCounters::add(&counters.records, batch.count() as u64);
         self.state.tail_cache.push(Arc::clone(&batch));
-        let commits = self.state.config.commit == CommitRule::Flushed;
+        let commits = self.state.commits_itself();
         self.state.change_position(batch.shard(), |position| {
             position.flushed_end = batch.index() + 1;
             if commits {

@@ -97,6 +97,15 @@ impl BatchBuilder {
         builder
     }
 
+    /// From now on only what a frame can hold limits the batch: for the last
+    /// record, which must find room.
+    pub fn lift_limits(&mut self) {
+        self.limits = BatchLimits {
+            bytes_max: RAW_LEN_MAX,
+            records_max: RECORDS_MAX,
+        };
+    }
+
     /// A builder for records that keep the slots they had.
     pub(crate) fn compacting() -> Self {
         let limits = BatchLimits {

@@ -13,7 +13,7 @@ use crate::membership::WrittenMembership;
 use crate::types::{LogId, Membership, batch_index, log_id, term_of};
 
 /// The namespace of Raft's own records.
-const NAMESPACE: &str = "$consensus";
+pub(crate) const NAMESPACE: &str = "$consensus";
 
 /// Records on their way into the log: a batch without a place, whose index and
 /// term mean nothing yet.

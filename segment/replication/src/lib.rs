@@ -21,28 +21,31 @@
 //!
 //! **Not here**: what records mean; who waits for a batch.
 
-mod alone;
 mod appender;
 mod entry;
+mod group;
+mod groups;
 mod membership;
+mod network;
+mod proposals;
 mod proposer;
 mod reader;
-mod replicated_log;
 mod state_machine;
 mod storage;
+mod transport;
 mod types;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use alone::Alone;
 pub use entry::{Entry, Payload, Proposal};
+pub use groups::{GroupStatus, Groups, GroupsError, GroupsSetup, Timing};
 pub use membership::{
     FileMembershipStore, MembershipStore, MembershipStoreError, MemoryMembershipStore,
 };
-pub use proposer::{Applied, Outcome};
 pub use reader::ShardReader;
-pub use replicated_log::{ReplicatedLog, ReplicatedLogError, ReplicatedLogSetup};
-pub use state_machine::{Checkpoint, ShardStateMachine, StateMachineSetup};
+pub use state_machine::{Checkpoint, ShardStateMachine};
 pub use storage::ShardStorage;
+pub use transport::{CallFailed, Transport, kind};
 pub use types::{LogId, Membership, RaftVote, StoredMembership, Types};

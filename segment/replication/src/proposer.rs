@@ -1,4 +1,5 @@
-//! Takes a shard's batches from the engine and proposes them.
+//! Takes a shard's batches from the engine and proposes them to whoever leads
+//! the group, here or on another node.
 //!
 //! At most [`ROUNDS_MAX`] rounds are under way: one that is synced and one that
 //! waits for it. What comes meanwhile gathers in the engine's hands, so that a
@@ -6,21 +7,26 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use openraft::raft::ClientWriteResult;
-use openraft::raft::responder::Responder;
-use robustmq_log::{AppendError, BatchCompletion, BatchSource, DiskLog, TakenBatch};
-use robustmq_record::{Batch, ShardId, Term};
+use openraft::async_runtime::watch::WatchReceiver;
+use robustmq_log::{AppendError, BatchSource, TakenBatch};
+use robustmq_record::{KIND_CONSENSUS, RecordInput, ShardId, Term};
 use tokio::sync::Notify;
 
-use crate::entry::Proposal;
-use crate::replicated_log::ShardRaft;
-use crate::types::Types;
+use crate::entry::NAMESPACE;
+use crate::group::Group;
+use crate::transport::{Transport, kind};
+use crate::wire;
 
 /// Rounds under way at a time.
 const ROUNDS_MAX: usize = 2;
 /// Bytes proposed in one round.
 const ROUND_BYTES_MAX: usize = 4 << 20;
+/// How long the leader may take to say that it has a batch.
+const PROPOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// After how long what may not have arrived is proposed again.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// How a shard's proposer is told that there is something to do.
 #[derive(Default)]
@@ -49,130 +55,128 @@ impl Bell {
 
 pub(crate) struct Proposer {
     pub(crate) shard: ShardId,
-    pub(crate) raft: ShardRaft,
-    pub(crate) log: Arc<DiskLog>,
+    pub(crate) group: Arc<Group>,
     pub(crate) source: Arc<dyn BatchSource>,
-    pub(crate) bell: Arc<Bell>,
-    /// Bytes of all shards that were proposed and may not have been written.
-    pub(crate) proposed_bytes: Arc<AtomicUsize>,
+    pub(crate) transport: Arc<dyn Transport>,
 }
 
 impl Proposer {
     pub(crate) async fn run(self) {
+        let bell = &self.group.bell;
+        let mut leadership = self.group.raft.server_metrics();
         loop {
-            self.bell.woken.notified().await;
-            while self.bell.rounds.load(Ordering::SeqCst) < ROUNDS_MAX {
-                if !self.propose().await {
-                    break;
+            tokio::select! {
+                () = bell.woken.notified() => {}
+                changed = leadership.changed() => if changed.is_err() {
+                    // The group has ended.
+                    self.group.proposals.give_up(&AppendError::Shutdown);
+                    return;
                 }
             }
-            if self.bell.is_stopping() && self.bell.rounds.load(Ordering::SeqCst) == 0 {
+            while bell.rounds.load(Ordering::SeqCst) < ROUNDS_MAX && self.take_round() {}
+            self.send();
+            if bell.is_stopping() && bell.rounds.load(Ordering::SeqCst) == 0 {
                 return;
             }
         }
     }
 
-    /// Proposes what there is as one round; false if that is nothing.
-    async fn propose(&self) -> bool {
+    /// Takes what there is as one round; false if that is nothing.
+    fn take_round(&self) -> bool {
         let (mut round, mut bytes) = (None, 0);
         while bytes < ROUND_BYTES_MAX
             && let Some(taken) = self.source.take(self.shard)
         {
             let TakenBatch {
-                builder,
+                mut builder,
                 completion,
             } = taken;
-            let size_bytes = builder.size_bytes();
-            let before = self.proposed_bytes.load(Ordering::Relaxed);
-            if !self.log.has_room_for(before + size_bytes) {
-                completion(Err(AppendError::DiskFull));
+            bytes += builder.size_bytes();
+            let round = round.get_or_insert_with(|| Arc::new(Round::new(&self.group)));
+            let origin = self.group.proposals.next_origin();
+            let mark = origin.mark();
+            let mark = RecordInput {
+                kind: KIND_CONSENSUS,
+                namespace: NAMESPACE,
+                timestamp_ms: self.group.now_ms(),
+                payload: &mark,
+                ..RecordInput::default()
+            };
+            builder.lift_limits();
+            if builder.try_push(&mark).is_err() {
+                completion(Err(AppendError::Conflict(
+                    "the batch has no room for its mark",
+                )));
                 continue;
             }
-            bytes += size_bytes;
-            self.proposed_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-            let round = round.get_or_insert_with(|| Arc::new(Round::new(&self.bell)));
-            let waiting = Waiting {
-                completion: Some(completion),
-                size_bytes,
-                proposed_bytes: Arc::clone(&self.proposed_bytes),
-                _round: Arc::clone(round),
-            };
             // The leader gives it its place.
-            let proposal = Proposal(Arc::new(builder.finish(self.shard, 1, Term(0))));
-            let outcome = Outcome::new(move |outcome| waiting.complete(outcome));
-            // When Raft has ended, whoever waits is told by letting go of it.
-            let _ = self.raft.client_write_ff(proposal, Some(outcome)).await;
+            let batch = Arc::new(builder.finish(self.shard, 1, Term(0)));
+            let held = Box::new(Arc::clone(round));
+            self.group.proposals.push(batch, completion, held);
         }
         round.is_some()
     }
+
+    /// Proposes what was not proposed to the leader of this term, once all of
+    /// earlier terms is applied here.
+    fn send(&self) {
+        let group = &self.group;
+        let Some(leader) = group.leadership() else {
+            return;
+        };
+        if group.applied_term() < leader.term || !group.proposals.has_unsent(leader.term) {
+            return;
+        }
+        let (attempt, unsent) = group.proposals.take_unsent(leader.term);
+        for proposed in unsent {
+            if leader.is_here {
+                if let Err(reason) = group.accept(proposed) {
+                    tracing::debug!(shard = self.shard.0, reason, "a batch was not accepted");
+                    tokio::spawn(again(Arc::clone(group), attempt));
+                    return;
+                }
+                continue;
+            }
+            let body = wire::write_proposed(self.shard, &proposed);
+            let answer = self.transport.call(
+                leader.node,
+                &leader.address,
+                kind::PROPOSE,
+                body,
+                PROPOSE_TIMEOUT,
+            );
+            let (group, node) = (Arc::clone(group), leader.node);
+            tokio::spawn(async move {
+                if let Err(error) = answer.await {
+                    tracing::debug!(shard = group.shard.0, node, %error, "a batch may not have reached the leader");
+                    again(group, attempt).await;
+                }
+            });
+        }
+    }
+}
+
+/// The leader may not have what was proposed to it: again, a little later.
+async fn again(group: Arc<Group>, attempt: u64) {
+    tokio::time::sleep(AGAIN_AFTER).await;
+    group.proposals.send_again(attempt);
+    group.bell.wake();
 }
 
 /// Batches that were proposed together; when all have ended there is room for
 /// others.
-struct Round(Arc<Bell>);
+struct Round(Arc<Group>);
 
 impl Round {
-    fn new(bell: &Arc<Bell>) -> Self {
-        bell.rounds.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(bell))
+    fn new(group: &Arc<Group>) -> Self {
+        group.bell.rounds.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(group))
     }
 }
 
 impl Drop for Round {
     fn drop(&mut self) {
-        self.0.rounds.fetch_sub(1, Ordering::SeqCst);
-        self.0.wake();
-    }
-}
-
-/// Who waits for a proposed batch; told exactly once.
-struct Waiting {
-    completion: Option<BatchCompletion>,
-    size_bytes: usize,
-    proposed_bytes: Arc<AtomicUsize>,
-    _round: Arc<Round>,
-}
-
-impl Waiting {
-    fn complete(mut self, outcome: ClientWriteResult<Types>) {
-        let result = match outcome {
-            Ok(written) => written.data.0.ok_or(AppendError::NotLeader),
-            Err(_) => Err(AppendError::NotLeader),
-        };
-        self.tell(result);
-    }
-
-    fn tell(&mut self, result: Result<Arc<Batch>, AppendError>) {
-        if let Some(completion) = self.completion.take() {
-            self.proposed_bytes
-                .fetch_sub(self.size_bytes, Ordering::Relaxed);
-            completion(result);
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.tell(Err(AppendError::Shutdown));
-    }
-}
-
-/// What an entry came to, for who proposed it: the batch as it was stored.
-#[derive(Clone, Debug, Default)]
-pub struct Applied(pub(crate) Option<Arc<Batch>>);
-
-/// Called with what something that was asked of Raft came to, on the thread
-/// that found out.
-pub struct Outcome<T>(Box<dyn FnOnce(T) + Send>);
-
-impl<T> Outcome<T> {
-    fn new(call: impl FnOnce(T) + Send + 'static) -> Self {
-        Self(Box::new(call))
-    }
-}
-
-impl<T: Send + 'static> Responder<Types, T> for Outcome<T> {
-    fn on_complete(self, result: T) {
-        (self.0)(result);
+        self.0.bell.rounds.fetch_sub(1, Ordering::SeqCst);
+        self.0.bell.wake();
     }
 }

@@ -9,7 +9,7 @@ use openraft::OptionalSend;
 use openraft::storage::RaftLogReader;
 use openraft::type_config::alias;
 use robustmq_log::{LogReader, ShardLog};
-use robustmq_record::Batch;
+use robustmq_record::{Batch, NodeId};
 
 use crate::appender::Appender;
 use crate::entry::Entry;
@@ -23,12 +23,17 @@ const READ_BYTES: usize = 1 << 20;
 pub struct ShardReader {
     appender: Arc<Appender>,
     log: LogReader,
+    was_alone: bool,
 }
 
 impl ShardReader {
-    pub(crate) fn new(appender: Arc<Appender>) -> Self {
+    pub(crate) fn new(appender: Arc<Appender>, was_alone: bool) -> Self {
         let log = appender.log().reader();
-        Self { appender, log }
+        Self {
+            appender,
+            log,
+            was_alone,
+        }
     }
 
     /// Batches from `start` on, up to `end` (exclusive) or until they are
@@ -108,6 +113,10 @@ impl RaftLogReader<Types> for ShardReader {
 
     async fn read_vote(&mut self) -> Result<Option<alias::VoteOf<Types>>, io::Error> {
         let vote = self.appender.log().vote(self.appender.shard());
+        let nobody_stood = vote.voted_for == NodeId(0) && !vote.committed;
+        if self.was_alone && nobody_stood {
+            return Ok(None);
+        }
         Ok(to_raft_vote(&vote))
     }
 }

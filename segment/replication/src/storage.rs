@@ -23,8 +23,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// A shard of the log as Raft's log.
 pub struct ShardStorage {
     appender: Arc<Appender>,
-    /// Raft may ask for entries from here on.
-    raft_start: u64,
+    was_alone: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,21 +35,17 @@ impl ShardStorage {
     #[must_use]
     pub fn new(log: Arc<DiskLog>, shard: ShardId, runtime: Handle) -> Self {
         Self {
-            raft_start: 1,
             appender: Appender::new(log, shard, runtime),
+            was_alone: false,
             clock: Arc::new(SystemClock::default()),
         }
     }
 
-    /// For a node that is alone: Raft need not know what is committed already,
-    /// so that it starts as fast on a long log as on a short one.
+    /// For a log that may have been written without a group: it has a term then
+    /// in which nobody stood for election.
     #[must_use]
-    pub fn from_commit(self) -> Self {
-        let position = self.appender.log().position(self.appender.shard());
-        Self {
-            raft_start: position.commit_end,
-            ..self
-        }
+    pub(crate) fn was_alone(self, was_alone: bool) -> Self {
+        Self { was_alone, ..self }
     }
 
     pub(crate) fn appender(&self) -> &Arc<Appender> {
@@ -85,10 +80,9 @@ impl RaftLogStorage<Types> for ShardStorage {
     async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
         let (log, shard) = (self.appender.log(), self.appender.shard());
         let position = log.position(shard);
-        let start = self.raft_start.max(position.log_start);
         let unflushed = self.appender.last_unflushed();
         let last = unflushed.map(|batch| log_id(batch.term(), batch.index()));
-        let purged = self.appender.id_before(start)?;
+        let purged = self.appender.id_before(position.log_start)?;
         let stored = self.appender.id_before(position.appended_end)?;
         Ok(LogState {
             last_purged_log_id: purged,
@@ -97,7 +91,7 @@ impl RaftLogStorage<Types> for ShardStorage {
     }
 
     async fn get_log_reader(&mut self) -> ShardReader {
-        ShardReader::new(Arc::clone(&self.appender))
+        ShardReader::new(Arc::clone(&self.appender), self.was_alone)
     }
 
     async fn save_vote(&mut self, vote: &alias::VoteOf<Types>) -> Result<(), io::Error> {

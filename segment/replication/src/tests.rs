@@ -1,6 +1,7 @@
 //! Raft on real logs: openraft's own suite of its storage, and restarts.
 
 mod cluster;
+mod nodes;
 mod restart;
 mod suite;
 
@@ -15,10 +16,9 @@ use robustmq_log::{
 };
 use robustmq_record::{Batch, ShardId};
 
-use crate::{
-    Checkpoint, MembershipStore, MemoryMembershipStore, ShardStateMachine, ShardStorage,
-    StateMachineSetup,
-};
+use crate::proposals::Proposals;
+use crate::state_machine::StateMachineSetup;
+use crate::{Checkpoint, MembershipStore, MemoryMembershipStore, ShardStateMachine, ShardStorage};
 
 /// The shard under test; others stay empty.
 const SHARD: ShardId = ShardId(1);
@@ -98,8 +98,11 @@ impl Node {
         let setup = StateMachineSetup {
             sink: Arc::clone(&self.committed) as Arc<dyn CommitSink>,
             turn: Arc::default(),
+            proposals: Arc::new(Proposals::new(1, 1)),
+            applied_term: Arc::default(),
+            bell: Arc::default(),
             store: Arc::clone(&self.store) as Arc<dyn MembershipStore>,
-            checkpoint: Some(Arc::clone(&self.numbers) as Arc<dyn Checkpoint>),
+            checkpoint: Arc::clone(&self.numbers) as Arc<dyn Checkpoint>,
             alone: None,
         };
         let machine = ShardStateMachine::open(&storage, setup).expect("it opens");

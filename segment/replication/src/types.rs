@@ -5,7 +5,6 @@ use openraft::{OptionalSend, RaftTypeConfig};
 use robustmq_record::{NodeId, ShardId, Term, Vote};
 
 use crate::entry::{Entry, Payload, Proposal};
-use crate::proposer::{Applied, Outcome};
 
 /// The types of a shard's Raft group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +12,7 @@ pub struct Types;
 
 impl RaftTypeConfig for Types {
     type D = Proposal;
-    type R = Applied;
+    type R = ();
     type NodeId = u64;
     type Node = openraft::BasicNode;
     type Term = u64;
@@ -23,7 +22,7 @@ impl RaftTypeConfig for Types {
     type Entry = Entry;
     type AsyncRuntime = openraft_rt_tokio::TokioRuntime;
     type Responder<T>
-        = Outcome<T>
+        = openraft::impls::OneshotResponder<Self, T>
     where
         T: OptionalSend + 'static;
     type Batch<T>

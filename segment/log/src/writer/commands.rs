@@ -24,6 +24,10 @@ impl Writer {
                 Order::Vote(vote) => self.store_vote(vote),
                 Order::Truncate(truncate) => self.truncate(truncate),
                 Order::Purge(purge) => self.purge(purge),
+                Order::HandOver => {
+                    self.state.hand_over();
+                    Ok(())
+                }
                 Order::Seal { before_ms } => self.seal(before_ms),
             },
         };
