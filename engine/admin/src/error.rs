@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use robustmq_broker::cluster::JoinError;
 use robustmq_broker::history::HistoryError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -55,6 +56,10 @@ impl ApiError {
         Self::new(status, "TOO_MANY_REQUESTS", message)
     }
 
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "CONFLICT", message)
+    }
+
     /// The message, for streams that have begun with a good status.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -71,6 +76,19 @@ impl From<HistoryError> for ApiError {
             HistoryError::Failed(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message)
             }
+        }
+    }
+}
+
+impl From<JoinError> for ApiError {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Conflict(message) => Self::conflict(message),
+            JoinError::Unavailable(message) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                message,
+            ),
         }
     }
 }

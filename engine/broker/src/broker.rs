@@ -7,21 +7,22 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use robustmq_config::{Anonymous, ByteSize, Compression, Config};
-use robustmq_log::{AppendError, Disk, DiskLog, LogConfig, LogReader, OpenError, ShardLog};
+use robustmq_config::{Anonymous, ByteSize, Config};
+use robustmq_log::{AppendError, Disk, LogReader, OpenError};
 use robustmq_protocol::ReasonCode;
-use robustmq_record::{BatchLimits, Codec, NodeId, RECORDS_MAX, RecordInput};
-use robustmq_views::{KvStore, StateBody, ViewError, Views};
+use robustmq_record::{RecordInput, ShardId};
+use robustmq_views::{KvStore, SessionState, StateBody, ViewError, Views, epoch_of, owner_of};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
+use crate::cluster::{Cluster, ClusterError, ClusterSetup, NodeLog};
 use crate::counters::Counters;
 use crate::cursors::Cursors;
-use crate::dispatch::{Dispatch, DispatchSetup, DispatchThread, OnFatal};
+use crate::dispatch::{Dispatch, OnFatal};
 use crate::ledger::{Ledger, LedgerEntry};
 use crate::link::{LinkLimits, Order};
 use crate::mailbox::Mailboxes;
@@ -29,7 +30,6 @@ use crate::net::TlsError;
 use crate::registry::Registry;
 use crate::rules::Rules;
 use crate::shard_map::{DEFAULT_NAMESPACE, ShardMap};
-use crate::startup;
 
 /// Readers that may read from disk at a time, per processor: reading ahead for
 /// many keeps those waiting that publish.
@@ -53,6 +53,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Called once when the broker cannot go on.
     pub on_fatal: OnFatal,
+    /// What it takes to be part of a cluster; without it the node stays alone.
+    pub cluster: Option<ClusterSetup>,
 }
 
 /// Why a broker did not start.
@@ -91,6 +93,9 @@ pub enum StartError {
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
+    /// The node could not take part in its cluster.
+    #[error("the cluster: {0}")]
+    Cluster(#[from] ClusterError),
 }
 
 /// Limits derived from the configuration, in the units the code uses.
@@ -120,8 +125,10 @@ pub struct Broker {
     pub(crate) reads: Semaphore,
     /// Message Expiry Interval of messages whose publisher names none, seconds.
     pub(crate) message_expiry_s: Option<u32>,
-    admissions: Arc<Semaphore>,
-    epoch: AtomicU64,
+    pub(crate) admissions: Arc<Semaphore>,
+    pub(crate) epoch: AtomicU64,
+    pub(crate) log: Arc<NodeLog>,
+    pub(crate) cluster: OnceLock<Arc<Cluster>>,
 }
 
 impl Broker {
@@ -131,16 +138,43 @@ impl Broker {
     }
 
     /// A connection epoch, higher than any before, also across restarts as
-    /// long as the clock does not go back by more than the broker was up.
+    /// long as the clock does not go back by more than the broker was up. No
+    /// other node has the same.
     pub(crate) fn next_epoch(&self) -> u64 {
-        let now = self.clock.wall_ms() << 16;
-        let before = self
+        self.epoch_after(0)
+    }
+
+    /// As [`Broker::next_epoch`], and higher than `before`.
+    pub(crate) fn epoch_after(&self, before: u64) -> u64 {
+        let now_ms = self.clock.wall_ms();
+        let node = self.config.node.id;
+        let next = |last: u64| epoch_of(node, now_ms, last.max(before));
+        let last = self
             .epoch
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-                Some(now.max(last + 1))
+                Some(next(last))
             });
-        let last = before.unwrap_or_else(|last| last);
-        now.max(last + 1)
+        next(last.unwrap_or_else(|last| last))
+    }
+
+    /// Whether other nodes may have connections and decide.
+    pub(crate) fn is_member(&self) -> bool {
+        self.log.groups().is_some()
+    }
+
+    /// Whether this node decides what has to be decided once for a shard.
+    pub(crate) fn leads(&self, shard: ShardId) -> bool {
+        self.log.leads(shard)
+    }
+
+    /// Whether a connected session's connection was one of this node's.
+    pub(crate) fn owned_here(&self, state: &SessionState) -> bool {
+        !self.is_member() || owner_of(state.epoch) == self.config.node.id
+    }
+
+    /// The node's part in a cluster, where the configuration has one.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.get()
     }
 
     /// Appends a state record of a session and waits until it is durable and
@@ -197,102 +231,8 @@ impl Broker {
     }
 }
 
-/// A broker with the parts that only its end touches.
-pub(crate) struct Assembled {
-    pub(crate) broker: Arc<Broker>,
-    pub(crate) log: Arc<DiskLog>,
-    dispatch: DispatchThread,
-}
-
-impl Assembled {
-    /// Opens log and views and starts dispatch; nobody is let in yet.
-    pub(crate) fn new(setup: Setup) -> Result<Self, StartError> {
-        let Setup {
-            config,
-            disk,
-            store,
-            clock,
-            on_fatal,
-        } = setup;
-        let shard_map = ShardMap::new(config.storage.shards);
-        let counters = Arc::new(Counters::default());
-        let ledger = Arc::new(Ledger::new(config.storage.shards));
-        let dispatch = Dispatch::new(config.storage.shards);
-        let limits = mailbox_limits(&config);
-        let sink = Arc::new(dispatch.clone());
-        let mailboxes = Arc::new(Mailboxes::new(config.storage.shards, limits, sink));
-        let (log, report) = DiskLog::open(
-            disk,
-            log_config(&config),
-            Arc::clone(&mailboxes) as _,
-            Arc::new(dispatch.clone()),
-        )?;
-        let log = Arc::new(log);
-        tracing::info!(
-            segments = report.segments,
-            batches = report.batches,
-            torn_bytes = report.torn_bytes,
-            damaged = report.damaged.len(),
-            "log opened"
-        );
-        let views = Arc::new(Views::new(store)?);
-        let reader = log.reader();
-        let start = startup::catch_up(&views, &reader, &*log, shard_map.shards())?;
-        let rules = Arc::new(Rules::loaded(&config, &views));
-        let thread = dispatch
-            .start(DispatchSetup {
-                start,
-                views: Arc::clone(&views),
-                rules: Arc::clone(&rules),
-                hold_bytes_max: config.storage.tail_cache_size.bytes() as usize,
-                on_fatal,
-                counters: Arc::clone(&counters),
-                ledger: Arc::clone(&ledger),
-            })
-            .map_err(StartError::Thread)?;
-        mailboxes.connect(Arc::clone(&log) as Arc<dyn ShardLog>);
-        let broker = Broker {
-            limits: Limits::new(&config),
-            message_expiry_s: message_expiry_s(&config),
-            admissions: Arc::new(Semaphore::new(config.limits.connections_max as usize)),
-            registry: Arc::new(Registry::default()),
-            cursors: Cursors::default(),
-            rules,
-            reads: Semaphore::new(reads_max()),
-            epoch: AtomicU64::new(0),
-            shard_map,
-            mailboxes,
-            dispatch,
-            views,
-            reader,
-            counters,
-            ledger,
-            clock,
-            config,
-        };
-        Ok(Self {
-            broker: Arc::new(broker),
-            log,
-            dispatch: thread,
-        })
-    }
-
-    /// Writes and syncs what is queued, then flushes the views. Blocks.
-    pub(crate) fn finish(self) {
-        self.log.shutdown();
-        self.dispatch.stop();
-        if let Err(error) = self.broker.views.flush() {
-            // The next start applies more of the log again.
-            tracing::warn!(%error, "the views could not be flushed");
-        }
-        for (name, count) in self.broker.counters.all() {
-            tracing::debug!(name, count, "counter");
-        }
-    }
-}
-
 impl Limits {
-    fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             link: LinkLimits {
                 queue_messages_max: config.limits.session_queue_messages_max as usize,
@@ -310,7 +250,7 @@ impl Limits {
     }
 }
 
-fn message_expiry_s(config: &Config) -> Option<u32> {
+pub(crate) fn message_expiry_s(config: &Config) -> Option<u32> {
     let span = config.mqtt.message_expiry?;
     Some(u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX))
 }
@@ -319,34 +259,7 @@ fn bytes_u32(size: ByteSize) -> u32 {
     u32::try_from(size.bytes()).unwrap_or(u32::MAX)
 }
 
-fn reads_max() -> usize {
+pub(crate) fn reads_max() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     (processors * READS_PER_PROCESSOR).max(2)
-}
-
-fn mailbox_limits(config: &Config) -> BatchLimits {
-    BatchLimits {
-        bytes_max: config.limits.mailbox_bytes_max.bytes() as usize,
-        records_max: RECORDS_MAX,
-    }
-}
-
-fn log_config(config: &Config) -> LogConfig {
-    let defaults = LogConfig::default();
-    let codec = match config.storage.compression {
-        Compression::None => Codec::None,
-        Compression::Lz4 => Codec::Lz4,
-        Compression::Zstd => Codec::Zstd,
-    };
-    LogConfig {
-        shards: config.storage.shards,
-        node_id: NodeId(config.node.id),
-        segment_bytes: config.storage.segment_size.bytes(),
-        tail_cache_bytes: config.storage.tail_cache_size.bytes() as usize,
-        compression: robustmq_record::Compression {
-            codec,
-            ..defaults.compression
-        },
-        ..defaults
-    }
 }

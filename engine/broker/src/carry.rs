@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use robustmq_config::{Retention, TimeSpan};
-use robustmq_log::{CarryForward, DiskLog, RetentionBounds, RetentionPolicies};
+use robustmq_log::{CarryForward, RetentionBounds, RetentionPolicies};
 use robustmq_record::{Offset, ShardId};
 use robustmq_views::{KvError, ViewError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
+use crate::cluster::NodeLog;
 
 /// How often views are flushed: bounds how much of the log the next start
 /// applies again.
@@ -21,7 +22,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(30);
 const CARRIED_AT_A_TIME: usize = 256;
 
 /// Keeps house until told to stop.
-pub(crate) async fn run(broker: Arc<Broker>, log: Arc<DiskLog>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn run(broker: Arc<Broker>, log: Arc<NodeLog>, mut stop: watch::Receiver<bool>) {
     let every = broker.config.storage.retention_check_interval.duration();
     let mut flush = tokio::time::interval(FLUSH_EVERY);
     let mut check = tokio::time::interval(every);
@@ -57,16 +58,16 @@ async fn flush_views(broker: &Arc<Broker>) {
     }
 }
 
-async fn retire(broker: &Arc<Broker>, log: &Arc<DiskLog>) {
+async fn retire(broker: &Arc<Broker>, log: &Arc<NodeLog>) {
     let carrier = Carrier {
         broker: Arc::clone(broker),
         runtime: Handle::current(),
     };
-    let log = Arc::clone(log);
+    let disk = Arc::clone(log.disk());
     let policies = policies(&broker.config.storage);
     let now_ms = broker.clock.wall_ms();
     let retired =
-        tokio::task::spawn_blocking(move || log.retire(&policies, now_ms, &carrier)).await;
+        tokio::task::spawn_blocking(move || disk.retire(&policies, now_ms, &carrier)).await;
     match retired {
         Ok(Ok(report)) if report.segments > 0 => {
             broker.counters.records_retired.add(report.records);
@@ -76,10 +77,23 @@ async fn retire(broker: &Arc<Broker>, log: &Arc<DiskLog>) {
                 bytes = report.bytes,
                 "segments beyond retention removed"
             );
+            note_retired(broker, log).await;
         }
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::warn!(%error, "old segments could not be removed"),
         Err(error) => tracing::error!(%error, "looking for old segments failed"),
+    }
+}
+
+/// Groups hear of what is gone: nodes that lack it get a snapshot instead.
+async fn note_retired(broker: &Broker, log: &NodeLog) {
+    let Some(groups) = log.groups() else {
+        return;
+    };
+    for shard in broker.shard_map.shards() {
+        if let Err(error) = groups.retired(shard).await {
+            tracing::warn!(%error, "a group could not be told what is gone");
+        }
     }
 }
 
@@ -124,6 +138,10 @@ impl CarryForward for Carrier {
             };
             if live.is_empty() {
                 return true;
+            }
+            if !self.broker.leads(shard) {
+                // Whoever leads carries it forward; the segment goes then.
+                return false;
             }
             for carried in &live {
                 let record = carried.record(self.broker.clock.wall_ms());

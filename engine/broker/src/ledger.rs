@@ -22,6 +22,7 @@ struct Account {
 /// The accounts of all shards.
 #[derive(Debug)]
 pub(crate) struct Ledger {
+    node_id: u64,
     accounts: Vec<Account>,
 }
 
@@ -40,8 +41,9 @@ pub struct LedgerEntry {
 }
 
 impl Ledger {
-    pub(crate) fn new(shards: u32) -> Self {
+    pub(crate) fn new(node_id: u64, shards: u32) -> Self {
         Self {
+            node_id,
             accounts: (0..shards).map(|_| Account::default()).collect(),
         }
     }
@@ -62,6 +64,10 @@ impl Ledger {
 
     /// The log has committed a batch.
     pub(crate) fn committed(&self, batch: &Batch) {
+        if batch.mark().is_some_and(|mark| mark.node != self.node_id) {
+            // Another node took its messages from publishers and counts them.
+            return;
+        }
         let messages = if batch.has_state() {
             let is_message = |kind| kind == KIND_MESSAGE;
             let kinds = batch.records().map(|record| record.kind());

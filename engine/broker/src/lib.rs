@@ -11,9 +11,11 @@
 //! **Not here**: bytes on disk (`robustmq-log`), packets
 //! (`robustmq-protocol`), the process around it (`robustmq-server`).
 
+mod assembly;
 mod broker;
 mod carry;
 mod clock;
+pub mod cluster;
 mod connection;
 mod counters;
 pub mod cursors;

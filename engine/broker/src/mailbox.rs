@@ -235,7 +235,8 @@ impl Mailboxes {
 
 impl BatchSource for Mailboxes {
     fn take(&self, shard: ShardId) -> Option<TakenBatch> {
-        let mailbox = self.mailbox(shard);
+        // The log has one more shard, for metadata, which has no records.
+        let mailbox = self.boxes.get(shard.0 as usize)?;
         let (builder, waiters, blocked) = {
             let mut open = mailbox.open.lock();
             let (builder, waiters) = open.take(self.limits)?;

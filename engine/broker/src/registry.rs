@@ -126,6 +126,13 @@ impl Registry {
         }
     }
 
+    /// Gives the owner of one session an order, if it has one.
+    pub(crate) fn order_owner(&self, client_id: &str, order: Order) {
+        if let Some(owner) = self.part(client_id).lock().get(client_id) {
+            owner.link.order(order);
+        }
+    }
+
     /// How many sessions have an owner.
     pub(crate) fn len(&self) -> usize {
         self.parts.iter().map(|part| part.lock().len()).sum()

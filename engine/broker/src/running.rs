@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::broker::{Assembled, Broker, Setup, StartError};
+use crate::assembly::Assembled;
+use crate::broker::{Broker, Setup, StartError};
 use crate::net::{self, Doors, Listening};
 use crate::{carry, startup, timers};
 
@@ -24,7 +25,7 @@ impl Running {
     /// See [`StartError`]; nothing keeps running then.
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
         let listeners = net::bind(&setup.config)?;
-        let assembled = Assembled::new(setup)?;
+        let assembled = Assembled::new(setup).await?;
         let broker = Arc::clone(&assembled.broker);
         let sessions = startup::restore_sessions(&broker).await?;
         if sessions > 0 {
@@ -32,14 +33,17 @@ impl Running {
         }
         let (stop, stopped) = watch::channel(false);
         let doors = Doors::open(&broker, listeners, &stopped)?;
-        let upkeep = vec![
+        let mut upkeep = vec![
             tokio::spawn(timers::run(Arc::clone(&broker), stopped.clone())),
             tokio::spawn(carry::run(
                 Arc::clone(&broker),
                 Arc::clone(&assembled.log),
-                stopped,
+                stopped.clone(),
             )),
         ];
+        if let Some(cluster) = broker.cluster() {
+            upkeep.extend(cluster.run(&broker, &stopped));
+        }
         Ok(Self {
             assembled,
             doors,
@@ -75,9 +79,13 @@ impl Running {
         for task in upkeep {
             let _ = task.await;
         }
+        let cluster = assembled.broker.cluster().cloned();
         let finished = tokio::task::spawn_blocking(move || assembled.finish()).await;
         if finished.is_err() {
             tracing::error!("stopping did not end in order; see the message above");
+        }
+        if let Some(cluster) = cluster {
+            cluster.stop().await;
         }
     }
 }

@@ -84,11 +84,23 @@ pub(crate) async fn restore_sessions(broker: &Arc<Broker>) -> Result<usize, View
                 .dispatch
                 .enter_offline(state.client_id.clone(), subscriptions);
         }
-        if state.connected {
+        if state.connected && broker.owned_here(&state) {
             connected.push(state);
         }
         true
     })?;
+    if broker.is_member() {
+        // That takes a majority, which may not be there yet.
+        let broker = Arc::clone(broker);
+        tokio::spawn(async move { close_all(&broker, connected).await });
+    } else {
+        close_all(broker, connected).await;
+    }
+    Ok(count)
+}
+
+/// Closes sessions whose connections are gone.
+pub(crate) async fn close_all(broker: &Arc<Broker>, connected: Vec<SessionState>) {
     for group in connected.chunks(CLOSING_AT_A_TIME) {
         let mut closing = tokio::task::JoinSet::new();
         for state in group.iter().cloned() {
@@ -97,7 +109,6 @@ pub(crate) async fn restore_sessions(broker: &Arc<Broker>) -> Result<usize, View
         }
         closing.join_all().await;
     }
-    Ok(count)
 }
 
 async fn close(broker: &Broker, state: SessionState) {

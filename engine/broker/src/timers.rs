@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::broker::Broker;
 use crate::link::{Link, LinkLimits};
+use crate::shard_map::DEFAULT_NAMESPACE;
 use crate::will;
 
 /// How often due timers are looked for.
@@ -37,7 +38,13 @@ pub(crate) async fn run(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
             }
         };
         for timer in due {
-            fire(&broker, &timer).await;
+            let shard = broker
+                .shard_map
+                .session(DEFAULT_NAMESPACE, &timer.client_id);
+            // Of several nodes one decides.
+            if broker.leads(shard) {
+                fire(&broker, &timer).await;
+            }
         }
     }
 }

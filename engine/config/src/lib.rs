@@ -10,6 +10,7 @@
 //! **Not here**: changing values at run time.
 
 mod api;
+mod cluster;
 mod error;
 mod file;
 mod listeners;
@@ -30,6 +31,7 @@ mod validate;
 mod tests;
 
 pub use api::{Api, ApiKey, LOCAL_KEY, Role};
+pub use cluster::{Cluster, Places};
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use listeners::{
     CertificateName, ClientCertificate, HttpListener, ListenerLimits, Listeners, QuicListener,
@@ -70,6 +72,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[storage]`
     pub storage: Storage,
+    /// `[cluster]`
+    pub cluster: Cluster,
     /// `[log]`
     pub log: Log,
 }
@@ -94,6 +98,7 @@ impl Config {
             mqtt: Mqtt::default(),
             limits: Limits::default(),
             storage: Storage::default(),
+            cluster: Cluster::default(),
             log: Log::default(),
         }
     }

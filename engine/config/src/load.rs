@@ -261,6 +261,7 @@ fn set_in(
         "mqtt" => set_key(&mut config.mqtt, section, key, literal),
         "limits" => set_key(&mut config.limits, section, key, literal),
         "storage" => set_key(&mut config.storage, section, key, literal),
+        "cluster" => set_key(&mut config.cluster, section, key, literal),
         "log" => set_key(&mut config.log, section, key, literal),
         _ => Err(unknown_path(literal)),
     }

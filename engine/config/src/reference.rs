@@ -1,6 +1,7 @@
 //! The reference page and the sample file, both written from the declarations.
 
 use crate::api::{Api, ApiKey};
+use crate::cluster::Cluster;
 use crate::listeners::{
     HttpListener, QuicListener, TcpListener, TlsListener, WsListener, WssListener,
 };
@@ -44,6 +45,7 @@ pub fn sections() -> Vec<SectionDoc> {
         section::<Limits>("limits"),
         section::<Storage>("storage"),
         listed::<StoragePolicy>(),
+        section::<Cluster>("cluster"),
         section::<Log>("log"),
     ]
 }

@@ -28,6 +28,59 @@ pub(crate) fn check(config: &Config, origins: &Origins, errors: &mut Vec<ConfigE
     check_mqtt(config, &mut report);
     check_rules(config, &mut report);
     check_storage(config, &mut report);
+    check_cluster(config, &mut report);
+}
+
+/// Nodes that an epoch of a connection can name.
+const CLUSTER_NODE_ID_MAX: u64 = 1023;
+
+fn check_cluster(config: &Config, report: &mut Report<'_>) {
+    let cluster = &config.cluster;
+    if !cluster.enabled {
+        return;
+    }
+    let files = [
+        ("ca", &cluster.ca),
+        ("certificate", &cluster.certificate),
+        ("key", &cluster.key),
+    ];
+    for (key, file) in files {
+        if file.is_none() {
+            report(
+                &format!("cluster.{key}"),
+                "none".to_owned(),
+                "nodes know each other by certificates, and this one has none",
+                format!(
+                    "make them with `robust-ctl cluster certificates --out DIR --node {}` and name the file here",
+                    config.node.id
+                ),
+            );
+        }
+    }
+    if config.node.id > CLUSTER_NODE_ID_MAX {
+        report(
+            "node.id",
+            config.node.id.to_string(),
+            "too high for a node of a cluster",
+            format!("give the node a number from 1 to {CLUSTER_NODE_ID_MAX}"),
+        );
+    }
+    if cluster.bind.ip().is_unspecified() && cluster.advertise.is_none() {
+        report(
+            "cluster.advertise",
+            "bind".to_owned(),
+            "other nodes cannot come to the address that cluster.bind names",
+            "say where they reach this node: advertise = \"10.0.0.1:7083\"".to_owned(),
+        );
+    }
+    if cluster.election_timeout.duration() < cluster.heartbeat_interval.duration() * 3 {
+        report(
+            "cluster.election_timeout",
+            cluster.election_timeout.show(None),
+            "shorter than three heartbeats: every delay would look like a leader that is gone",
+            "set it to three times cluster.heartbeat_interval or more".to_owned(),
+        );
+    }
 }
 
 /// Where a key was set: a key of a table of a list where the list was.

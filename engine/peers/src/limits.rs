@@ -31,6 +31,8 @@ pub struct PeerLimits {
     pub ping_interval: Duration,
     /// How long nothing may come before the link counts as dead.
     pub silence_max: Duration,
+    /// How often the certificates are looked at for a change, at most.
+    pub certificate_check_interval: Duration,
     /// Pause after the first failed dial; it doubles from there.
     pub backoff_min: Duration,
     /// Longest pause between dials.
@@ -52,6 +54,7 @@ impl Default for PeerLimits {
             handshake_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_millis(500),
             silence_max: Duration::from_secs(3),
+            certificate_check_interval: Duration::from_secs(10),
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(1),
         }

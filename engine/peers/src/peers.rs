@@ -113,7 +113,11 @@ impl Peers {
     /// # Errors
     /// [`PeersError`]: the address or the certificates cannot be used.
     pub async fn start(setup: PeerSetup) -> Result<Self, PeersError> {
-        let tls = Tls::new(setup.node_id, setup.tls)?;
+        let tls = Tls::new(
+            setup.node_id,
+            setup.tls,
+            setup.limits.certificate_check_interval,
+        )?;
         let bind = |source| PeersError::Bind {
             address: setup.bind,
             source,

@@ -3,9 +3,9 @@
 //! **Invariants**
 //! 1. TLS 1.3 with certificates on both sides; nothing is resumed, so that a
 //!    certificate that is no longer good ends with its connection.
-//! 2. Certificates that were replaced on disk are used within
-//!    [`LOOK_INTERVAL`], without a restart. Files that cannot be used leave
-//!    the former ones at work.
+//! 2. Certificates that were replaced on disk are used for new connections,
+//!    without a restart. Files that cannot be used leave the former ones at
+//!    work.
 //!
 //! **Not here**: making certificates (`certificates`).
 
@@ -27,9 +27,6 @@ use crate::error::TlsError;
 
 /// What is spoken over these connections, so that no other service is mistaken for a node.
 const ALPN: &[u8] = b"robustmq-peers";
-
-/// How often the files are looked at, at most.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What to do about most of it.
 const MAKE: &str =
@@ -65,11 +62,16 @@ struct Current {
 pub(crate) struct Tls {
     node: u64,
     files: TlsFiles,
+    check_interval: Duration,
     current: Mutex<Current>,
 }
 
 impl Tls {
-    pub(crate) fn new(node: u64, files: TlsFiles) -> Result<Self, TlsError> {
+    pub(crate) fn new(
+        node: u64,
+        files: TlsFiles,
+        check_interval: Duration,
+    ) -> Result<Self, TlsError> {
         let stamps = stamps(&files);
         let current = Current {
             ends: read(node, &files)?,
@@ -79,6 +81,7 @@ impl Tls {
         Ok(Self {
             node,
             files,
+            check_interval,
             current: Mutex::new(current),
         })
     }
@@ -86,7 +89,7 @@ impl Tls {
     /// The settings for a new connection.
     pub(crate) fn ends(&self) -> Ends {
         let mut current = self.current.lock();
-        if current.looked_at.elapsed() >= LOOK_INTERVAL {
+        if current.looked_at.elapsed() >= self.check_interval {
             current.looked_at = Instant::now();
             let stamps = stamps(&self.files);
             if stamps != current.stamps {

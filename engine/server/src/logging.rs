@@ -2,6 +2,7 @@
 
 use robustmq_config::{Log, LogFormat, LogLevel};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
 
 /// Installs the process-wide log as configured.
 pub(crate) fn install(log: &Log) {
@@ -12,8 +13,15 @@ pub(crate) fn install(log: &Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    // What is news to those who work on consensus is none to those who run it.
+    let consensus = match log.level {
+        LogLevel::Debug => LevelFilter::WARN,
+        LogLevel::Trace => LevelFilter::TRACE,
+        _ => LevelFilter::OFF,
+    };
+    let filter = EnvFilter::new(format!("{level},openraft={consensus}"));
     let lines = tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     match log.format {

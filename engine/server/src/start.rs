@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use robustmq_admin::{Admin, BindError, Bound, Keys, KeysError, Node};
+use robustmq_broker::cluster::{ClusterSetup, TlsFiles};
 use robustmq_broker::{OnFatal, Running, Setup, StartError, SystemClock};
 use robustmq_config::{Config, Engine};
 use robustmq_log::{DataDir, DataDirError, RealDisk};
@@ -108,12 +109,47 @@ fn setup(config: &Config, directory: &DataDir) -> Result<Setup, Failure> {
         source,
     })?;
     Ok(Setup {
+        cluster: cluster(config, directory)?,
         disk: Arc::new(disk),
         store: store(config, &directory.views())?,
         clock: Arc::new(SystemClock::default()),
         on_fatal: on_fatal(),
         config: config.clone(),
     })
+}
+
+/// What it takes to be part of a cluster, if the node may be.
+fn cluster(config: &Config, directory: &DataDir) -> Result<Option<ClusterSetup>, Failure> {
+    let settings = &config.cluster;
+    let (true, Some(ca), Some(certificate), Some(key)) = (
+        settings.enabled,
+        &settings.ca,
+        &settings.certificate,
+        &settings.key,
+    ) else {
+        return Ok(None);
+    };
+    let own = RealDisk::new(directory.cluster()).map_err(|source| Failure::Io {
+        action: "opening the directory of the cluster",
+        source,
+    })?;
+    let places = settings.discovery.0.iter();
+    // Checked when the configuration was read.
+    let discovery = places.filter_map(|place| place.parse().ok()).collect();
+    Ok(Some(ClusterSetup {
+        directory: Arc::new(own),
+        bind: settings.bind,
+        advertise: settings.advertise.clone(),
+        tls: TlsFiles {
+            ca: ca.clone(),
+            certificate: certificate.clone(),
+            key: key.clone(),
+        },
+        discovery,
+        heartbeat: settings.heartbeat_interval.duration(),
+        election: settings.election_timeout.duration(),
+        node_timeout: settings.node_timeout.duration(),
+    }))
 }
 
 fn store(config: &Config, path: &Path) -> Result<Arc<dyn KvStore>, Failure> {
@@ -155,6 +191,9 @@ fn announce(config: &Config, running: &Running, http: &[Bound]) {
     }
     for bound in http {
         println!("listening http:{} http://{}", bound.name, bound.address);
+    }
+    if let Some(cluster) = running.broker().cluster() {
+        println!("listening cluster {}", cluster.address());
     }
     println!("ready");
 }

@@ -7,7 +7,9 @@
 //! 1. The outcome depends on the records of each shard and their order alone:
 //!    not on how they are batched, how shards interleave, or on time.
 //! 2. An entry of a view is governed by records of one shard only.
-//! 3. What a record of an older epoch says about a session is ignored.
+//! 3. What a record of an older epoch says about a session is ignored; what has
+//!    no epoch is of the connection's node, and ignored once another node has
+//!    opened the session: it was under way when its node was cut off.
 //!
 //! **Not here**: positions and the writing (`views`).
 
@@ -23,7 +25,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use robustmq_record::{Batch, KIND_MESSAGE, Offset, RecordRef, ShardId};
+use robustmq_record::{Batch, KIND_CONSENSUS, KIND_MESSAGE, Offset, RecordRef, ShardId};
 
 use crate::carry::Standing;
 use crate::error::ViewError;
@@ -108,6 +110,8 @@ pub(crate) struct Fold<'a> {
     shard: ShardId,
     /// Where its folding began, if what was before is not known.
     rebuild: Option<Offset>,
+    /// The node that proposed the batch being folded, in a cluster.
+    proposer: Option<u64>,
     /// By namespace and client id.
     sessions: BTreeMap<(String, String), SessionWork>,
     unreadable: u64,
@@ -121,6 +125,7 @@ impl<'a> Fold<'a> {
             overlay: Overlay::new(store),
             shard: ShardId(0),
             rebuild: None,
+            proposer: None,
             sessions: BTreeMap::new(),
             unreadable: 0,
             rules_changed: false,
@@ -137,6 +142,7 @@ impl<'a> Fold<'a> {
     ) -> Result<(), ViewError> {
         self.shard = batch.shard();
         self.rebuild = rebuild;
+        self.proposer = batch.mark().map(|mark| mark.node);
         for record in batch.records_from(applied) {
             self.record(&record)?;
         }
@@ -163,6 +169,9 @@ impl<'a> Fold<'a> {
             if let (2, Some(packet_id)) = (record.qos(), record.packet_id()) {
                 self.inbound_received(record, packet_id);
             }
+            return Ok(());
+        }
+        if record.kind() == KIND_CONSENSUS {
             return Ok(());
         }
         let Ok(body) = StateBody::decode(record) else {

@@ -21,6 +21,7 @@
 
 mod carry;
 mod digest;
+mod epoch;
 mod error;
 mod fold;
 mod forget;
@@ -40,6 +41,7 @@ mod views;
 mod wire;
 
 pub use carry::CarriedRecord;
+pub use epoch::{EPOCH_NODE_MAX, epoch_of, owner_of};
 pub use error::ViewError;
 pub use keys::VIEW_FORMAT_VERSION;
 pub use memory::MemoryStore;
@@ -47,6 +49,7 @@ pub use retained::RetainedMessage;
 pub use rule::Rule;
 pub use session::SessionState;
 pub use snapshot::ViewSnapshot;
+
 pub use state::{
     AssignedEntry, EXPIRY_NEVER, InboundCarried, InflightStage, InflightState, RetainedCarried,
     RuleCarried, RuleChange, STATE_VERSION, SessionCarried, StateBody, StateError,

@@ -201,6 +201,11 @@ impl DataDir {
         self.path.join("log")
     }
 
+    /// Where it is kept who this node is to others, and who takes part.
+    pub fn cluster(&self) -> PathBuf {
+        self.path.join("cluster")
+    }
+
     /// Where the views lie; may be deleted while no broker runs.
     pub fn views(&self) -> PathBuf {
         self.path.join("views")

@@ -23,6 +23,7 @@ mod error;
 mod frame;
 mod ids;
 mod index;
+mod mark;
 mod names;
 mod record;
 mod scan;
@@ -48,6 +49,7 @@ pub use index::{
     BatchEntry, INDEX_MAGIC, INDEX_VERSION, IndexBuilder, IndexedSegment, Posting, SegmentIndex,
     ShardIndex, TopicEntry,
 };
+pub use mark::{Mark, NAMESPACE_CONSENSUS};
 pub use record::{KIND_CONSENSUS, KIND_MESSAGE, RecordInput, RecordRef};
 pub use scan::{
     Damage, FrameScanner, ScanEnd, ScanItem, ScanOptions, ScannedFrame, Tail, read_slice,

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use openraft::entry::{RaftEntry, RaftPayload};
 use openraft::vote::leader_id_std::CommittedLeaderId;
 use robustmq_record::{
-    Batch, BatchBuilder, BatchLimits, KIND_CONSENSUS, RecordInput, ShardId, Term,
+    Batch, BatchBuilder, BatchLimits, KIND_CONSENSUS, NAMESPACE_CONSENSUS, RecordInput, ShardId,
+    Term,
 };
 
 use crate::membership::WrittenMembership;
 use crate::types::{LogId, Membership, batch_index, log_id, term_of};
-
-/// The namespace of Raft's own records.
-pub(crate) const NAMESPACE: &str = "$consensus";
 
 /// Records on their way into the log: a batch without a place, whose index and
 /// term mean nothing yet.
@@ -195,7 +193,7 @@ fn consensus_batch(
     let mut builder = BatchBuilder::new(BatchLimits::default());
     let record = RecordInput {
         kind: KIND_CONSENSUS,
-        namespace: NAMESPACE,
+        namespace: NAMESPACE_CONSENSUS,
         timestamp_ms: now_ms,
         payload,
         ..RecordInput::default()

@@ -9,39 +9,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{BasicNode, ChangeMembers, Raft, SnapshotPolicy};
 use parking_lot::Mutex;
 use robustmq_log::{AppendError, BatchSource, Clock, CommitSink, DiskLog, ShardLog};
 use robustmq_record::ShardId;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::group::{self, Group, ShardRaft};
+use crate::begin::{begin, serve};
+use crate::group::Group;
 use crate::membership::MembershipStore;
-use crate::network::Network;
-use crate::proposals::{Accepted, Proposals};
-use crate::proposer::{Bell, Proposer};
-use crate::state_machine::{Checkpoint, ShardStateMachine, StateMachineSetup};
-use crate::storage::ShardStorage;
+use crate::proposer::Proposer;
+use crate::state_machine::Checkpoint;
 use crate::transport::{Transport, kind};
 use crate::types::Types;
 use crate::wire;
 
 /// How long the last batches may take when the groups are shut down.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(4);
-/// How long a node that is added may take to get what it lacks before it is
-/// asked again.
-const CATCH_UP_TICK: Duration = Duration::from_millis(20);
-/// Entries that a node may lack and still be made a voter.
-const CATCH_UP_LAG_MAX: u64 = 64;
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug)]
@@ -141,11 +131,11 @@ pub struct GroupStatus {
 /// All groups of a node.
 pub struct Groups {
     log: Arc<DiskLog>,
-    groups: Vec<Arc<Group>>,
+    pub(crate) groups: Vec<Arc<Group>>,
     proposers: Mutex<Vec<JoinHandle<()>>>,
     source: Arc<dyn BatchSource>,
     shards: u32,
-    handle: Handle,
+    pub(crate) handle: Handle,
     runtime: Mutex<Option<Runtime>>,
 }
 
@@ -262,76 +252,6 @@ impl Groups {
         self.groups.iter().map(|group| status(group)).collect()
     }
 
-    /// Adds a node to a group, as a learner, and when it has what the others
-    /// have, as a voter if so wanted. Only the group's leader can.
-    ///
-    /// # Errors
-    /// When another node leads, or none; nothing is undone then: ask again.
-    pub async fn add(
-        &self,
-        shard: ShardId,
-        node: u64,
-        address: &str,
-        votes: bool,
-    ) -> Result<(), GroupsError> {
-        let group = self.led_here(shard)?;
-        let raft = group.raft.clone();
-        let known = status(&group);
-        let address = address.to_owned();
-        let change = async move {
-            if known.addresses.get(&node) != Some(&address) {
-                let added = raft.add_learner(node, BasicNode::new(address), false).await;
-                added.map_err(|error| error.to_string())?;
-            }
-            if !votes || known.voters.contains(&node) {
-                return Ok(());
-            }
-            wait_for(&raft, node).await?;
-            let voters = ChangeMembers::AddVoterIds(BTreeSet::from([node]));
-            let changed = raft.change_membership(voters, true).await;
-            changed.map(|_| ()).map_err(|error| error.to_string())
-        };
-        self.run(shard, change).await
-    }
-
-    /// Takes a node out of a group. Only the group's leader can, and not itself.
-    ///
-    /// # Errors
-    /// As [`Groups::add`].
-    pub async fn remove(&self, shard: ShardId, node: u64) -> Result<(), GroupsError> {
-        let group = self.led_here(shard)?;
-        let raft = group.raft.clone();
-        let known = status(&group);
-        let change = async move {
-            let node = BTreeSet::from([node]);
-            if !known.voters.is_disjoint(&node) {
-                let voters = ChangeMembers::RemoveVoters(node.clone());
-                let changed = raft.change_membership(voters, true).await;
-                changed.map_err(|error| error.to_string())?;
-            }
-            if node.iter().any(|node| known.addresses.contains_key(node)) {
-                let learners = ChangeMembers::RemoveNodes(node);
-                let changed = raft.change_membership(learners, false).await;
-                changed.map_err(|error| error.to_string())?;
-            }
-            Ok(())
-        };
-        self.run(shard, change).await
-    }
-
-    /// Asks another node to lead a group that this node leads.
-    ///
-    /// # Errors
-    /// As [`Groups::add`].
-    pub async fn transfer(&self, shard: ShardId, node: u64) -> Result<(), GroupsError> {
-        let raft = self.led_here(shard)?.raft.clone();
-        let transfer = async move {
-            let asked = raft.trigger().transfer_leader(node).await;
-            asked.map_err(|error| error.to_string())
-        };
-        self.run(shard, transfer).await
-    }
-
     /// Old entries of a shard were given up: from now on, whoever lacks them
     /// gets a snapshot.
     ///
@@ -350,35 +270,6 @@ impl Groups {
             raft.trigger().purge_log(start - 2).await.map_err(failed)
         };
         self.run(shard, note).await
-    }
-
-    /// Runs a change on the threads of the groups.
-    async fn run(
-        &self,
-        shard: ShardId,
-        change: impl Future<Output = Result<(), String>> + Send + 'static,
-    ) -> Result<(), GroupsError> {
-        let changed = self.handle.spawn(change).await;
-        let changed = changed.map_err(|error| error.to_string());
-        changed
-            .and_then(|changed| changed)
-            .map_err(|reason| GroupsError::Group {
-                shard: shard.0,
-                reason,
-            })
-    }
-
-    fn led_here(&self, shard: ShardId) -> Result<Arc<Group>, GroupsError> {
-        let group = &self.groups[shard.0 as usize];
-        match group.leadership() {
-            Some(leader) if leader.is_here => Ok(Arc::clone(group)),
-            Some(leader) => Err(GroupsError::LedBy {
-                shard: shard.0,
-                node: leader.node,
-                address: leader.address,
-            }),
-            None => Err(GroupsError::NoLeader(shard.0)),
-        }
     }
 
     /// Proposes what there is, waits for it, gives the lead away and ends the
@@ -442,7 +333,7 @@ fn refuse(reason: impl ToString) -> BoxFuture<'static, Result<Bytes, String>> {
     futures_util::future::ready(Err(reason.to_string())).boxed()
 }
 
-fn status(group: &Group) -> GroupStatus {
+pub(crate) fn status(group: &Group) -> GroupStatus {
     let metrics = group.raft.metrics();
     let metrics = metrics.borrow_watched();
     let membership = metrics.membership_config.membership();
@@ -462,134 +353,5 @@ fn status(group: &Group) -> GroupStatus {
         appended: metrics.last_log_index.map_or(0, index),
         applied: metrics.last_applied.map_or(0, |id| index(id.index)),
         matched: matched.collect(),
-    }
-}
-
-/// Waits until a learner has nearly all that the leader has.
-async fn wait_for(raft: &ShardRaft, node: u64) -> Result<(), String> {
-    loop {
-        let metrics = raft.metrics().borrow_watched().clone();
-        metrics.running_state.map_err(|error| error.to_string())?;
-        let Some(replication) = metrics.replication else {
-            return Err("the lead went to another node meanwhile: ask again".to_owned());
-        };
-        let matched = replication.get(&node).and_then(Option::as_ref);
-        let matched = matched.map_or(0, |id| id.index + 1);
-        let end = metrics.last_log_index.map_or(0, |index| index + 1);
-        if matched + CATCH_UP_LAG_MAX >= end && (matched > 0 || end == 0) {
-            return Ok(());
-        }
-        tokio::time::sleep(CATCH_UP_TICK).await;
-    }
-}
-
-/// Starts the group of a shard.
-async fn begin(
-    setup: Arc<GroupsSetup>,
-    shard: ShardId,
-    turn: Arc<Mutex<()>>,
-    handle: Handle,
-) -> Result<Arc<Group>, String> {
-    let failed = |error: &dyn std::fmt::Display| error.to_string();
-    let storage = ShardStorage::new(Arc::clone(&setup.log), shard, handle);
-    let storage = storage.was_alone(setup.begins);
-    let proposals = Arc::new(Proposals::new(setup.node_id, setup.run));
-    let bell = Arc::new(Bell::default());
-    let applied_term = Arc::new(AtomicU64::new(0));
-    let sink = if shard.0 < setup.shards {
-        &setup.sink
-    } else {
-        &setup.metadata_sink
-    };
-    let machine = StateMachineSetup {
-        sink: Arc::clone(sink),
-        turn,
-        proposals: Arc::clone(&proposals),
-        applied_term: Arc::clone(&applied_term),
-        bell: Arc::clone(&bell),
-        store: Arc::clone(&setup.store),
-        checkpoint: Arc::clone(&setup.checkpoint),
-        alone: setup.begins.then(|| (setup.node_id, setup.address.clone())),
-    };
-    let machine = ShardStateMachine::open(&storage, machine).map_err(|error| failed(&error))?;
-    let milliseconds = |duration: Duration| duration.as_millis() as u64;
-    let config = openraft::Config {
-        cluster_name: format!("shard-{}", shard.0),
-        heartbeat_interval: milliseconds(setup.timing.heartbeat),
-        election_timeout_min: milliseconds(setup.timing.election),
-        election_timeout_max: milliseconds(setup.timing.election) * 2,
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: 0,
-        enable_pre_vote: Some(true),
-        ..openraft::Config::default()
-    };
-    let config = config.validate().map_err(|error| failed(&error))?;
-    let network = Network {
-        group: shard,
-        transport: Arc::clone(&setup.transport),
-    };
-    let raft = Raft::new(setup.node_id, Arc::new(config), network, storage, machine).await;
-    let raft: ShardRaft = raft.map_err(|error| failed(&error))?;
-    if setup.begins {
-        let initialized = raft.is_initialized().await;
-        if initialized.map_err(|error| failed(&error))? {
-            let elected = raft.trigger().elect(false).await;
-            elected.map_err(|error| failed(&error))?;
-        } else {
-            let node = BasicNode::new(setup.address.clone());
-            let begun = raft
-                .initialize(BTreeMap::from([(setup.node_id, node)]))
-                .await;
-            begun.map_err(|error| failed(&error))?;
-        }
-    }
-    let (feed, fed) = mpsc::unbounded_channel();
-    tokio::spawn(group::feed(raft.clone(), fed));
-    Ok(Arc::new(Group {
-        shard,
-        raft,
-        bell,
-        proposals,
-        applied_term,
-        accepted: Mutex::new(Accepted::default()),
-        feed,
-        clock: Arc::clone(&setup.clock),
-    }))
-}
-
-/// Answers what another node's group asks.
-async fn serve(raft: &ShardRaft, kind: u16, body: Bytes) -> Result<Bytes, String> {
-    let failed = |error: &dyn std::fmt::Display| error.to_string();
-    match kind {
-        kind::APPEND => {
-            let request = wire::read_append(body).map_err(|error| failed(&error))?;
-            let answer = raft.append_entries(request).await;
-            let answer = answer.map_err(|error| failed(&error))?;
-            Ok(wire::write_append_answer(&answer))
-        }
-        kind::VOTE | kind::PRE_VOTE => {
-            let request = wire::read_vote(body).map_err(|error| failed(&error))?;
-            let answer = match kind {
-                kind::VOTE => raft.vote(request).await,
-                _ => raft.pre_vote(request).await,
-            };
-            let answer = answer.map_err(|error| failed(&error))?;
-            Ok(wire::write_vote_answer(&answer))
-        }
-        kind::SNAPSHOT => {
-            let message = wire::read_snapshot(body).map_err(|error| failed(&error))?;
-            let (vote, snapshot) = message.into_parts();
-            let answer = raft.install_full_snapshot(vote, snapshot).await;
-            let answer = answer.map_err(|error| failed(&error))?;
-            Ok(wire::write_snapshot_answer(&answer))
-        }
-        kind::TRANSFER => {
-            let request = wire::read_transfer(body).map_err(|error| failed(&error))?;
-            let answer = raft.handle_transfer_leader(request).await;
-            let answer = answer.map_err(|error| failed(&error))?;
-            answer.map_err(|error| failed(&error))?;
-            Ok(Bytes::new())
-        }
-        _ => Err("this version knows no such request".to_owned()),
     }
 }

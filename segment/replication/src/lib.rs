@@ -22,6 +22,8 @@
 //! **Not here**: what records mean; who waits for a batch.
 
 mod appender;
+mod begin;
+mod change;
 mod entry;
 mod group;
 mod groups;

@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use robustmq_log::{AppendError, BatchCompletion};
-use robustmq_record::{Batch, KIND_CONSENSUS};
+use robustmq_record::{Batch, Mark};
 
-use crate::wire::{Origin, Proposed};
+use crate::wire::Proposed;
 
 /// Something that is held while a batch is under way.
 pub(crate) type Held = Box<dyn Send>;
@@ -66,8 +66,8 @@ impl Proposals {
 
     /// The mark of the next proposal. Only its proposer asks, and gives the
     /// batch next.
-    pub(crate) fn next_origin(&self) -> Origin {
-        Origin {
+    pub(crate) fn next_mark(&self) -> Mark {
+        Mark {
             node: self.node,
             run: self.run,
             sequence: self.state.lock().sequence_next,
@@ -106,7 +106,7 @@ impl Proposals {
         let unsent = state.waiting.iter().skip(state.sent);
         let unsent = unsent.map(|waiting| Proposed {
             term,
-            origin: Origin {
+            origin: Mark {
                 node: self.node,
                 run: self.run,
                 sequence: waiting.sequence,
@@ -137,7 +137,7 @@ impl Proposals {
 
     /// The batch was applied: who waits for it, if it was proposed here.
     pub(crate) fn resolve(&self, batch: &Batch) -> Option<(BatchCompletion, Held)> {
-        let origin = origin_of(batch)?;
+        let origin = batch.mark()?;
         if (origin.node, origin.run) != (self.node, self.run) {
             return None;
         }
@@ -164,16 +164,6 @@ impl Proposals {
             (one.completion)(Err(error.clone()));
         }
     }
-}
-
-/// Who proposed a batch.
-pub(crate) fn origin_of(batch: &Batch) -> Option<Origin> {
-    if !batch.has_state() || batch.count() < 2 {
-        return None;
-    }
-    let last = batch.records().next_back()?;
-    (last.kind() == KIND_CONSENSUS).then_some(())?;
-    Origin::of_mark(last.payload())
 }
 
 /// What a leader makes of a proposal.
@@ -203,7 +193,7 @@ impl Accepted {
     }
 
     pub(crate) fn judge(&mut self, proposed: &Proposed) -> Verdict {
-        let Origin {
+        let Mark {
             node,
             run,
             sequence,

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use robustmq_log::{AppendError, BatchSource, TakenBatch};
-use robustmq_record::{KIND_CONSENSUS, RecordInput, ShardId, Term};
+use robustmq_record::{Mark, ShardId, Term};
 use tokio::sync::Notify;
 
-use crate::entry::NAMESPACE;
 use crate::group::Group;
 use crate::transport::{Transport, kind};
 use crate::wire;
@@ -93,15 +92,8 @@ impl Proposer {
             } = taken;
             bytes += builder.size_bytes();
             let round = round.get_or_insert_with(|| Arc::new(Round::new(&self.group)));
-            let origin = self.group.proposals.next_origin();
-            let mark = origin.mark();
-            let mark = RecordInput {
-                kind: KIND_CONSENSUS,
-                namespace: NAMESPACE,
-                timestamp_ms: self.group.now_ms(),
-                payload: &mark,
-                ..RecordInput::default()
-            };
+            let mark = self.group.proposals.next_mark().encode();
+            let mark = Mark::record(&mark, self.group.now_ms());
             builder.lift_limits();
             if builder.try_push(&mark).is_err() {
                 completion(Err(AppendError::Conflict(

@@ -14,7 +14,7 @@ use openraft::raft::{
 };
 use openraft::type_config::alias;
 use openraft::vote::leader_id_std::LeaderId;
-use robustmq_record::{Batch, ShardId, Term};
+use robustmq_record::{Batch, Mark, ShardId, Term};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -151,20 +151,11 @@ struct ProposeHead {
     is_first: bool,
 }
 
-/// Who proposed a batch: a run of a node, and the batch's place in what that run
-/// proposed to the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) node: u64,
-    pub(crate) run: u64,
-    pub(crate) sequence: u64,
-}
-
 /// A batch on its way to the leader.
 pub(crate) struct Proposed {
     /// The term in which alone it may be appended.
     pub(crate) term: u64,
-    pub(crate) origin: Origin,
+    pub(crate) origin: Mark,
     /// The first one of its origin in the term.
     pub(crate) is_first: bool,
     pub(crate) batch: Arc<Batch>,
@@ -396,7 +387,7 @@ pub(crate) fn read_proposed(bytes: Bytes) -> Result<Proposed, WireError> {
     let batch = Batch::parse(group, 1, Term(0), body).map_err(unreadable)?;
     Ok(Proposed {
         term: head.term,
-        origin: Origin {
+        origin: Mark {
             node: head.node,
             run: head.run,
             sequence: head.sequence,
@@ -404,31 +395,4 @@ pub(crate) fn read_proposed(bytes: Bytes) -> Result<Proposed, WireError> {
         is_first: head.is_first,
         batch: Arc::new(batch),
     })
-}
-
-/// Bytes of a mark in a batch.
-const MARK_LEN: usize = 24;
-
-impl Origin {
-    /// As it stands in the last record of the batch.
-    pub(crate) fn mark(self) -> [u8; MARK_LEN] {
-        let mut mark = [0; MARK_LEN];
-        mark[..8].copy_from_slice(&self.node.to_le_bytes());
-        mark[8..16].copy_from_slice(&self.run.to_le_bytes());
-        mark[16..].copy_from_slice(&self.sequence.to_le_bytes());
-        mark
-    }
-
-    pub(crate) fn of_mark(mark: &[u8]) -> Option<Self> {
-        let number = |at: usize| {
-            let bytes = mark.get(at..at + 8)?.try_into().ok()?;
-            Some(u64::from_le_bytes(bytes))
-        };
-        (mark.len() == MARK_LEN).then_some(())?;
-        Some(Self {
-            node: number(0)?,
-            run: number(8)?,
-            sequence: number(16)?,
-        })
-    }
 }

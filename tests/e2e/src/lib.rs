@@ -6,10 +6,12 @@
 
 mod broker;
 mod client;
+mod cluster;
 mod http;
 mod mosquitto;
 
 pub use broker::{Broker, Failed, Launch, binary};
 pub use client::{Client, Connect, Message, Received, Wire};
+pub use cluster::Cluster;
 pub use http::{Answer, Event, Events, Http};
 pub use mosquitto::Mosquitto;

@@ -99,7 +99,7 @@ pub(crate) fn run() -> ExitCode {
             formats: "table, json or ndjson; csv and raw are for messages of the history",
         }),
         Command::Log(command) => log::run(command, &mut Printer::new(format)),
-        Command::Cluster(command) => cluster::run(&command, &mut Printer::new(format)),
+        Command::Cluster(command) => cluster::run(&command, &cli.global.api, format),
         Command::Mqtt(command) => mqtt::run(&command, &cli.global.api, format),
         Command::Completion { shell } => complete(shell),
     };

@@ -69,6 +69,14 @@ pub(crate) enum CtlError {
         /// What was given.
         server: String,
     },
+    /// Something that was begun takes too long to be waited for.
+    #[error("{seconds} s were not enough for {what}: it goes on; see `robust-ctl cluster status`")]
+    TooLong {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        seconds: u64,
+    },
     /// The HTTP interface cannot be reached.
     #[error("no broker at {server}: {reason}. Start one, or name it with --server URL")]
     NoServer {

@@ -1,6 +1,7 @@
 //! What can be asked.
 
 mod auto_subscribe;
+mod cluster;
 mod cursors;
 mod explain;
 mod messages;
@@ -104,6 +105,10 @@ pub(crate) fn router(app: App) -> Router {
             auto_subscribe::create
         ))
         .routes(routes!(auto_subscribe::delete))
+        .routes(routes!(cluster::status))
+        .routes(routes!(cluster::join))
+        .routes(routes!(cluster::leave))
+        .routes(routes!(cluster::rebalance))
         .route_layer(middleware::from_fn_with_state(
             app.clone(),
             auth::require_key,

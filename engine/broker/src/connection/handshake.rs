@@ -224,9 +224,15 @@ async fn begin(
     client_id: &str,
     epoch: u64,
 ) -> Result<(Tenure, Option<SessionState>), Refused> {
-    let state = stored(broker, client_id).map_err(|()| {
-        connect.refuse(ReasonCode::ServerUnavailable, "the session cannot be read")
-    })?;
+    let unreadable =
+        |()| connect.refuse(ReasonCode::ServerUnavailable, "the session cannot be read");
+    let mut state = stored(broker, client_id).map_err(unreadable)?;
+    if let (Some(cluster), Some(before)) = (broker.cluster(), &state)
+        && cluster.is_owned_elsewhere(before)
+    {
+        cluster.release(broker, before).await;
+        state = stored(broker, client_id).map_err(unreadable)?;
+    }
     let now_ms = broker.clock.wall_ms();
     let alive = state.as_ref().filter(|state| !has_expired(state, now_ms));
     let present = connect::session_present(accepted.clean_start, alive.is_some());
@@ -236,12 +242,16 @@ async fn begin(
         logged: false,
     };
     if let Some(state) = &state {
-        tenure.epoch = epoch.max(state.epoch + 1);
+        if epoch <= state.epoch {
+            tenure.epoch = broker.epoch_after(state.epoch);
+        }
         if !present {
             end_before(broker, state).await;
         }
     }
-    if state.is_some() || tenure.expiry_s > 0 || connect.will.is_some() {
+    // Other nodes must hear of an opening: the same client may be connected there.
+    let must_be_known = tenure.expiry_s > 0 || connect.will.is_some() || broker.is_member();
+    if state.is_some() || must_be_known {
         let body = StateBody::SessionOpened {
             epoch: tenure.epoch,
             clean_start: !present,

@@ -26,8 +26,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use robustmq_log::{AppendError, CommitSink, FatalLogError};
+use robustmq_protocol::ReasonCode;
 use robustmq_record::{Batch, Offset, ShardId};
-use robustmq_views::{KvError, ViewError, Views};
+use robustmq_views::kind::SESSION_OPENED;
+use robustmq_views::{KvError, StateBody, ViewError, Views, owner_of};
 use tokio::sync::oneshot;
 
 pub(crate) use acknowledge::reason as append_failure_reason;
@@ -36,11 +38,13 @@ pub(crate) use fan_out::KIND_MESSAGE;
 pub(crate) use interest::SubscriberId;
 pub(crate) use progress::Progress;
 
+use crate::cluster::NodeLog;
 use crate::counters::Counters;
 use crate::ledger::Ledger;
-use crate::link::Link;
+use crate::link::{Link, Order};
 use crate::mailbox::{OutcomeSink, Waiters};
 use crate::positions::Positions;
+use crate::registry::Registry;
 use crate::rules::Rules;
 use command::Command;
 use fan_out::FanOut;
@@ -70,6 +74,11 @@ pub(crate) struct DispatchSetup {
     /// Where to count.
     pub(crate) counters: Arc<Counters>,
     pub(crate) ledger: Arc<Ledger>,
+    /// Who has connections here, and which node this is.
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) node_id: u64,
+    /// The log, which knows whether there are other nodes.
+    pub(crate) log: Arc<NodeLog>,
 }
 
 /// The way to the dispatch thread; cheap to clone.
@@ -123,6 +132,9 @@ impl Dispatch {
             on_fatal: setup.on_fatal,
             counters: setup.counters,
             ledger: setup.ledger,
+            registry: setup.registry,
+            node_id: setup.node_id,
+            log: setup.log,
             progress: Arc::clone(&self.progress),
         };
         let queue = Arc::clone(&self.queue);
@@ -270,6 +282,9 @@ struct Worker {
     on_fatal: OnFatal,
     counters: Arc<Counters>,
     ledger: Arc<Ledger>,
+    registry: Arc<Registry>,
+    node_id: u64,
+    log: Arc<NodeLog>,
     progress: Arc<Progress>,
 }
 
@@ -335,6 +350,9 @@ impl Worker {
             self.rules.reload(&self.views);
         }
         self.ledger.committed(batch);
+        if batch.has_state() && self.log.groups().is_some() {
+            self.end_what_others_own(batch);
+        }
         self.fan_out
             .dispatch(batch, &mut self.interest, &self.dispatched, &self.counters);
         self.dispatched.set(shard, next);
@@ -342,6 +360,19 @@ impl Worker {
         // They look at the progress.
         self.interest
             .wake_watchers(batch.topics().map(|(_, _, topic)| topic));
+    }
+
+    /// Connections end whose sessions another node has opened.
+    fn end_what_others_own(&self, batch: &Batch) {
+        let openings = batch.records();
+        for record in openings.filter(|record| record.kind() == SESSION_OPENED) {
+            if let Ok(StateBody::SessionOpened { epoch, .. }) = StateBody::decode(&record)
+                && owner_of(epoch) != self.node_id
+            {
+                let order = Order::Disconnect(ReasonCode::SessionTakenOver);
+                self.registry.order_owner(record.client_id(), order);
+            }
+        }
     }
 
     fn handle_command(&mut self, command: Command) {

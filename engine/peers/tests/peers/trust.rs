@@ -175,3 +175,79 @@ async fn what_is_no_node_is_told_apart() {
         "{reason}"
     );
 }
+
+/// As docs/cluster.md shows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openssl_agrees_that_address_and_certificates_are_right() {
+    let authority = Authority::new(&[1, 2]);
+    let two = Node::start(&authority, 2).await;
+    let file = |name: &str| authority.folder.path().join(name).display().to_string();
+    let asked = tokio::task::spawn_blocking({
+        let (ca, certificate) = (file("ca.pem"), file("node-1.pem"));
+        let (key, address) = (file("node-1-key.pem"), two.address());
+        move || {
+            let mut command = std::process::Command::new("openssl");
+            command.args(["s_client", "-connect", &address, "-tls1_3"]);
+            command.args([
+                "-alpn",
+                "robustmq-peers",
+                "-CAfile",
+                &ca,
+                "-cert",
+                &certificate,
+            ]);
+            command.args(["-key", &key, "-verify_hostname", "node-2.robustmq.internal"]);
+            command.stdin(std::process::Stdio::null());
+            command.output()
+        }
+    });
+    let Ok(output) = asked.await.expect("it runs") else {
+        println!("openssl is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for words in ["Verification: OK", "ALPN protocol: robustmq-peers"] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authority_is_replaced_without_a_restart() {
+    let (old, new) = (Authority::new(&[1, 2]), Authority::new(&[1, 2]));
+    let mut curious = limits();
+    curious.certificate_check_interval = std::time::Duration::ZERO;
+    let one = Node::start_with(old.files(1), 1, curious.clone(), any_port()).await;
+    let two = Node::start_with(old.files(2), 2, curious.clone(), any_port()).await;
+    let text = |path: &std::path::Path| fs::read_to_string(path).expect("a file");
+    let meet = async || {
+        one.peers.disconnect(2);
+        until("the other one notices", || !two.peers.is_connected(1)).await;
+        one.ask(&two, ECHO, "anew").await
+    };
+    assert_eq!(meet().await, Ok("anew".into()));
+    let (old_ca, new_ca) = (text(&old.files(1).ca), text(&new.files(1).ca));
+    // Both, then the certificates of the new one, then only the new one.
+    fs::write(old.files(1).ca, format!("{old_ca}{new_ca}")).expect("written");
+    assert_eq!(meet().await, Ok("anew".into()));
+    for node in [1, 2] {
+        fs::write(old.files(node).key, text(&new.files(node).key)).expect("written");
+        // Key and certificate do not belong together: the former ones stay at work.
+        assert_eq!(meet().await, Ok("anew".into()));
+        fs::write(
+            old.files(node).certificate,
+            text(&new.files(node).certificate),
+        )
+        .expect("written");
+        assert_eq!(meet().await, Ok("anew".into()));
+    }
+    fs::write(old.files(1).ca, new_ca).expect("written");
+    assert_eq!(meet().await, Ok("anew".into()));
+    // One who still shows a certificate of the old one is out.
+    let keep = Authority::new(&[]);
+    let key = |authority: &Authority| authority.folder.path().join("ca-key.pem");
+    fs::copy(key(&old), key(&keep)).expect("copied");
+    fs::write(keep.folder.path().join("ca.pem"), &old_ca).expect("written");
+    robustmq_peers::certificates::issue(keep.folder.path(), &[3], 30).expect("certificates");
+    let three = Node::start_with(keep.files(3), 3, curious, any_port()).await;
+    assert!(one.ask(&three, ECHO, "").await.is_err() && three.ask(&one, ECHO, "").await.is_err());
+}

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use robustmq_record::{Offset, RecordRef, ShardId};
 
 use super::{Fold, Overlay};
+use crate::epoch::owner_of;
 use crate::error::ViewError;
 use crate::keys;
 use crate::session::{Core, Delivery, SessionState};
@@ -57,6 +58,7 @@ impl Fold<'_> {
                 }
             }
             StateBody::SessionCarried(carried) => work.move_source(carried.as_of),
+            body if work.is_of_another_node(&body, self.proposer) => {}
             body => {
                 self.hold_record(record)?;
                 work.take(body, at);
@@ -111,6 +113,26 @@ impl SessionWork {
     /// beginning is not in the log any more.)
     fn owned(&mut self, epoch: u64) -> Option<&mut Core> {
         self.core.as_mut().filter(|core| core.epoch <= epoch)
+    }
+
+    /// Whether a connection of another node than the session's wrote a record
+    /// that says no epoch.
+    fn is_of_another_node(&self, body: &StateBody, proposer: Option<u64>) -> bool {
+        let (Some(core), Some(proposer)) = (&self.core, proposer) else {
+            return false;
+        };
+        let is_delivery = matches!(
+            body,
+            StateBody::OutboundAssigned { .. }
+                | StateBody::ReplayAssigned { .. }
+                | StateBody::OutboundReceived { .. }
+                | StateBody::OutboundCompleted { .. }
+        );
+        let is_subscription = matches!(
+            body,
+            StateBody::Subscribed { .. } | StateBody::Unsubscribed { .. }
+        );
+        (is_delivery || is_subscription && core.connected) && owner_of(core.epoch) != proposer
     }
 
     fn take(&mut self, body: StateBody, at: Offset) {
