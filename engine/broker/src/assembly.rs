@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use robustmq_config::{Compression, Config};
 use robustmq_log::{CommitRule, Disk, DiskLog, LogConfig, OpenError, ShardLog};
 use robustmq_record::{BatchLimits, Codec, NodeId, RECORDS_MAX};
-use robustmq_views::{ViewError, Views};
+use robustmq_views::Views;
 use tokio::sync::Semaphore;
 
 use crate::broker::{Broker, Limits, Setup, StartError, message_expiry_s, reads_max};
@@ -21,7 +21,7 @@ use crate::positions::Positions;
 use crate::registry::Registry;
 use crate::rules::Rules;
 use crate::shard_map::ShardMap;
-use crate::startup;
+use crate::startup::CatchUp;
 
 /// A broker with the parts that only its end touches.
 pub(crate) struct Assembled {
@@ -42,14 +42,22 @@ impl Assembled {
         let registry = Arc::<Registry>::default();
         let dispatch = Dispatch::new(config.storage.shards);
         let sink = Arc::new(dispatch.clone());
-        let outcomes = Arc::clone(&sink) as _;
         let (shards, limits) = (config.storage.shards, mailbox_limits(&config));
-        let mailboxes = Arc::new(Mailboxes::new(shards, limits, outcomes));
+        let mailboxes = Arc::new(Mailboxes::new(shards, limits, Arc::clone(&sink) as _));
         let log_config = log_config(&config, known.as_ref());
-        let disk_log = open_log(setup.disk, log_config, &mailboxes, &dispatch)?;
-        let log = Arc::new(NodeLog::new(Arc::clone(&disk_log)));
+        let log = open_log(setup.disk, log_config, &mailboxes, &dispatch)?;
         let views = Arc::new(Views::new(setup.store)?);
-        let start = catch_up(&disk_log, &views, &shard_map)?;
+        let parts = Parts {
+            node_id,
+            shards,
+            log: Arc::clone(&log),
+            source: Arc::clone(&mailboxes) as _,
+            sink,
+            views: Arc::clone(&views),
+            clock: Arc::clone(&clock),
+        };
+        let part = open_cluster(parts, cluster, known).await?;
+        let start = catch_up(log.disk(), &views, &shard_map, part.get()).await?;
         let rules = Arc::new(Rules::loaded(&config, &views));
         let thread = dispatch
             .start(DispatchSetup {
@@ -66,15 +74,7 @@ impl Assembled {
             })
             .map_err(StartError::Thread)?;
         mailboxes.connect(Arc::clone(&log) as Arc<dyn ShardLog>);
-        let parts = Parts {
-            node_id,
-            shards,
-            log: Arc::clone(&log),
-            source: Arc::clone(&mailboxes) as _,
-            sink,
-            views: Arc::clone(&views),
-            clock: Arc::clone(&clock),
-        };
+        take_part(part.get()).await?;
         let broker = Broker {
             limits: Limits::new(&config),
             message_expiry_s: message_expiry_s(&config),
@@ -88,13 +88,13 @@ impl Assembled {
             mailboxes,
             dispatch,
             views,
-            reader: disk_log.reader(),
+            reader: log.reader(),
             counters,
             ledger,
             clock,
             config,
             log: Arc::clone(&log),
-            cluster: take_part(parts, cluster, known).await?,
+            cluster: part,
         };
         Ok(Self {
             broker: Arc::new(broker),
@@ -128,25 +128,43 @@ fn admissions(config: &Config) -> Arc<Semaphore> {
 }
 
 /// Applies what the views lack.
-fn catch_up(log: &DiskLog, views: &Views, shard_map: &ShardMap) -> Result<Positions, ViewError> {
-    for shard in shard_map.shards() {
-        // What was applied was committed, though the log may not say so yet.
-        log.commit(shard, views.applied(shard).index());
-    }
-    startup::catch_up(views, &log.reader(), log, shard_map.shards())
+async fn catch_up(
+    log: &Arc<DiskLog>,
+    views: &Arc<Views>,
+    shard_map: &ShardMap,
+    cluster: Option<&Arc<Cluster>>,
+) -> Result<Positions, StartError> {
+    let others = cluster.filter(|cluster| cluster.has_others()).is_some();
+    let catch_up = CatchUp {
+        log: Arc::clone(log),
+        views: Arc::clone(views),
+        waits_for_repair: others,
+    };
+    let shards: Vec<_> = shard_map.shards().collect();
+    // Others may be asked, and waited for, for what is damaged.
+    let caught_up = tokio::task::spawn_blocking(move || catch_up.run(shards));
+    let positions = caught_up.await.map_err(|_| StartError::CatchUp)??;
+    Ok(positions)
 }
 
-async fn take_part(
+async fn open_cluster(
     parts: Parts,
     setup: Option<ClusterSetup>,
     known: Option<Known>,
 ) -> Result<OnceLock<Arc<Cluster>>, ClusterError> {
     match (setup, known) {
         (Some(setup), Some(known)) => {
-            let cluster = Cluster::start(parts, setup, known).await?;
+            let cluster = Cluster::open(parts, setup, known).await?;
             Ok(OnceLock::from(cluster))
         }
         _ => Ok(OnceLock::new()),
+    }
+}
+
+async fn take_part(cluster: Option<&Arc<Cluster>>) -> Result<(), ClusterError> {
+    match cluster {
+        Some(cluster) => Ok(cluster.take_part().await?),
+        None => Ok(()),
     }
 }
 
@@ -155,7 +173,7 @@ fn open_log(
     config: LogConfig,
     mailboxes: &Arc<Mailboxes>,
     dispatch: &Dispatch,
-) -> Result<Arc<DiskLog>, OpenError> {
+) -> Result<Arc<NodeLog>, OpenError> {
     let source = Arc::clone(mailboxes) as _;
     let (log, report) = DiskLog::open(disk, config, source, Arc::new(dispatch.clone()))?;
     tracing::info!(
@@ -165,7 +183,7 @@ fn open_log(
         damaged = report.damaged.len(),
         "log opened"
     );
-    Ok(Arc::new(log))
+    Ok(Arc::new(NodeLog::new(Arc::new(log))))
 }
 
 fn mailbox_limits(config: &Config) -> BatchLimits {

@@ -66,6 +66,9 @@ pub enum StartError {
     /// The views could not be read or rebuilt.
     #[error("the views cannot be rebuilt: {0}")]
     Views(#[from] ViewError),
+    /// The views' catching up with the log failed; the log says how.
+    #[error("the views could not catch up with the log: see the message above")]
+    CatchUp,
     /// A listener could not be bound.
     #[error(
         "listener {kind}:{name} cannot listen on {address}: {source}. Another process may use the port: stop it, or set listeners.{kind}.{name}.bind to another address (listeners.{kind}.{name}.enabled = false goes without)"
@@ -223,6 +226,11 @@ impl Broker {
     /// What became of the messages of every shard so far.
     pub fn ledger(&self) -> Vec<LedgerEntry> {
         self.ledger.entries(&self.mailboxes)
+    }
+
+    /// What the log has counted so far, by name.
+    pub fn log_counters(&self) -> [(&'static str, u64); 11] {
+        self.log.disk().counters().all()
     }
 
     /// What has been counted so far.

@@ -2,9 +2,10 @@
 //! and sessions that were connected when the last run ended are closed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use robustmq_log::{LogReader, ReadLimits, ShardLog};
-use robustmq_record::{Offset, ShardId};
+use robustmq_log::{DiskLog, Gap, GapReason, ReadLimits, ShardLog};
+use robustmq_record::{Batch, Offset, ShardId};
 use robustmq_views::{SessionState, StateBody, ViewError, Views, Will};
 
 use crate::broker::Broker;
@@ -24,24 +25,49 @@ const BYTES_AT_A_TIME: usize = 8 << 20;
 /// Records under way at a time while sessions are closed.
 const CLOSING_AT_A_TIME: usize = 256;
 
-/// Applies what the log holds beyond what the views have applied. Returns
-/// where every shard ends.
-pub(crate) fn catch_up(
-    views: &Views,
-    reader: &LogReader,
-    log: &dyn ShardLog,
-    shards: impl Iterator<Item = ShardId>,
-) -> Result<Positions, ViewError> {
-    let mut ends = Positions::default();
-    let limits = ReadLimits {
-        bytes_max: BYTES_AT_A_TIME,
-        batches_max: BATCHES_AT_A_TIME,
-    };
-    for shard in shards {
-        let position = log.position(shard);
-        let end = Offset::new(position.commit_end, 0);
-        let mut next = views.begin(shard, Offset::new(position.local_start, 0))?;
-        let mut batches = 0usize;
+/// How often other nodes are asked for what is damaged.
+const REPAIR_TICK: Duration = Duration::from_secs(1);
+
+/// Applies what the log holds beyond what the views have applied.
+pub(crate) struct CatchUp {
+    pub(crate) log: Arc<DiskLog>,
+    pub(crate) views: Arc<Views>,
+    /// What is damaged is waited for, because another node has it: without it
+    /// this node's views would not be those of the others.
+    pub(crate) waits_for_repair: bool,
+}
+
+impl CatchUp {
+    /// Returns where every shard ends. Blocks.
+    pub(crate) fn run(&self, shards: Vec<ShardId>) -> Result<Positions, ViewError> {
+        let mut ends = Positions::default();
+        for shard in shards {
+            // What was applied was committed, though the log may not say so yet.
+            let applied = self.views.applied(shard).index();
+            self.log.commit(shard, applied);
+            let position = self.log.position(shard);
+            let end = Offset::new(position.commit_end, 0);
+            let begin = Offset::new(position.local_start, 0);
+            let next = self.views.begin(shard, begin)?;
+            let batches = self.apply(shard, next, end)?;
+            self.views.note_applied(shard, end);
+            self.views.caught_up(shard)?;
+            ends.set(shard, end);
+            if batches > 0 {
+                tracing::info!(shard = shard.0, batches, "views caught up with the log");
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Applies a part of a shard; returns how many batches that were.
+    fn apply(&self, shard: ShardId, mut next: Offset, end: Offset) -> Result<usize, ViewError> {
+        let reader = self.log.reader();
+        let limits = ReadLimits {
+            bytes_max: BYTES_AT_A_TIME,
+            batches_max: BATCHES_AT_A_TIME,
+        };
+        let mut batches = 0;
         while next < end {
             let chunk = match reader.read_state(shard, next, limits) {
                 Ok(chunk) => chunk,
@@ -50,21 +76,28 @@ pub(crate) fn catch_up(
                     break;
                 }
             };
-            batches += chunk.batches.len();
-            views.apply_all(&chunk.batches)?;
-            if chunk.next <= next {
+            let damage = |gap: &&Gap| gap.reason == GapReason::Damage && gap.start < end;
+            let gap = chunk.gaps.iter().find(damage);
+            let gap = gap.filter(|_| self.waits_for_repair);
+            let limit = gap.map_or(chunk.next, |gap| gap.start);
+            let before = |batch: &&Arc<Batch>| batch.offset_end() <= limit;
+            let count = chunk.batches.iter().take_while(before).count();
+            self.views.apply_all(&chunk.batches[..count])?;
+            batches += count;
+            if gap.is_some() {
+                tracing::error!(
+                    shard = shard.0,
+                    offset = limit.0,
+                    "the log is damaged here: waiting for another node that has it"
+                );
+                std::thread::sleep(REPAIR_TICK);
+            } else if limit <= next {
                 break;
             }
-            next = chunk.next;
+            next = limit.max(next);
         }
-        views.note_applied(shard, end);
-        views.caught_up(shard)?;
-        ends.set(shard, end);
-        if batches > 0 {
-            tracing::info!(shard = shard.0, batches, "views caught up with the log");
-        }
+        Ok(batches)
     }
-    Ok(ends)
 }
 
 /// Makes the subscriptions of all sessions known to dispatch, and closes those

@@ -24,6 +24,7 @@ use crate::indexes;
 use crate::position::ShardPosition;
 use crate::reader::LogReader;
 use crate::recovery::{self, RecoveryReport, Resume};
+use crate::repairs::{Repairer, Repairs};
 use crate::segment::Segment;
 use crate::shard_log::{BatchSource, CommandCompletion, CommitSink, ShardLog};
 use crate::state::{LogCounters, LogState};
@@ -74,7 +75,8 @@ impl RecoveredLog {
             recovered.ready,
             recovered.next_id,
         );
-        let state = LogState::new(disk, config, recovered.cells, recovered.segments);
+        let mut state = LogState::new(disk, config, recovered.cells, recovered.segments);
+        state.repairs = Repairs::new(recovered.repaired);
         for batch in recovered.recent {
             state.tail_cache.push(batch);
         }
@@ -240,6 +242,11 @@ impl DiskLog {
     #[must_use]
     pub fn counters(&self) -> &LogCounters {
         &self.state.counters
+    }
+
+    /// Whom to ask for what is damaged here, from now on.
+    pub fn repair_with(&self, repairer: Arc<dyn Repairer>) {
+        self.state.repairs.connect(repairer);
     }
 
     /// The terms of a shard's last entry, and of the last one before its start;

@@ -30,6 +30,7 @@ pub mod inspect;
 mod position;
 mod reader;
 mod recovery;
+mod repairs;
 mod retention;
 mod segment;
 mod shard_log;
@@ -55,6 +56,7 @@ pub use reader::{
     TopicFigures, TopicPick, TopicPicks, TopicsPage, TopicsQuery,
 };
 pub use recovery::RecoveryReport;
+pub use repairs::Repairer;
 pub use retention::{CarryForward, RetentionBounds, RetentionPolicies, RetentionReport};
 pub use shard_log::{
     BatchCompletion, BatchSource, CommandCompletion, CommitSink, ShardLog, TakenBatch,

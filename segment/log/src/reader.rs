@@ -34,6 +34,7 @@ use robustmq_record::{
 use crate::disk::DiskFile;
 use crate::error::ReadError;
 use crate::position::ShardPosition;
+use crate::repairs;
 use crate::state::LogState;
 use walk::Walk;
 
@@ -254,7 +255,24 @@ impl LogReader {
         if self.state.has_shard(shard) && index >= self.state.position(shard).visible_end() {
             return Ok(None);
         }
-        self.entry(shard, index)
+        self.entry_repaired(shard, index)
+    }
+
+    /// As [`LogReader::entry`]; if it is damaged, it is got from somebody else
+    /// and stored again, if there is somebody ([`crate::DiskLog::repair_with`]).
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn entry_repaired(
+        &self,
+        shard: ShardId,
+        index: u64,
+    ) -> Result<Option<Arc<Batch>>, ReadError> {
+        let found = self.entry(shard, index)?;
+        let position = self.state.position(shard);
+        let should_be = position.local_start <= index && index < position.flushed_end;
+        let repair = || should_be.then(|| repairs::repaired(&self.state, shard, index));
+        Ok(found.or_else(|| repair().flatten()))
     }
 
     /// As [`LogReader::batch`], also where it is not committed yet: Raft reads

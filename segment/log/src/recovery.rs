@@ -20,12 +20,12 @@
 mod replay;
 mod scan;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
 use robustmq_record::{
-    Batch, Control, Damage, FrameFault, HEADER_LEN, Lsn, NodeId, SegmentId, SegmentStart,
+    Batch, Control, Damage, FrameFault, HEADER_LEN, Lsn, NodeId, SegmentId, SegmentStart, ShardId,
     parse_header,
 };
 
@@ -78,6 +78,8 @@ pub(crate) struct Recovered {
     pub(crate) unindexed: Vec<Arc<Segment>>,
     pub(crate) ready: VecDeque<Prepared>,
     pub(crate) spares: Vec<SegmentId>,
+    /// Batches that were damaged and came back.
+    pub(crate) repaired: BTreeSet<(ShardId, u64)>,
     pub(crate) next_id: SegmentId,
     /// The newest batches, for the tail cache.
     pub(crate) recent: VecDeque<Arc<Batch>>,
@@ -99,6 +101,7 @@ struct Listing {
     segments: Vec<(SegmentId, u64)>,
     indexes: HashSet<u64>,
     spares: Vec<SegmentId>,
+    repaired: BTreeSet<(ShardId, u64)>,
     highest: u64,
 }
 
@@ -125,6 +128,10 @@ fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Listing, OpenError> {
                     remove(disk)?;
                 }
                 id
+            }
+            FileKind::Repaired(shard, index) => {
+                listing.repaired.insert((shard, index));
+                continue;
             }
             FileKind::Temporary => {
                 remove(disk)?;
@@ -239,6 +246,7 @@ pub(crate) fn recover(disk: &dyn Disk, config: &LogConfig) -> Result<Recovered, 
         resume: outcome.resume,
         ready,
         spares: listing.spares,
+        repaired: listing.repaired,
         next_id,
     }))
 }
@@ -250,6 +258,7 @@ struct Remains {
     resume: Option<Resume>,
     ready: VecDeque<Prepared>,
     spares: Vec<SegmentId>,
+    repaired: BTreeSet<(ShardId, u64)>,
     next_id: SegmentId,
 }
 

@@ -31,6 +31,7 @@ use crate::error::ReadError;
 use crate::file_names;
 use crate::inbox::Order;
 use crate::indexes;
+use crate::repairs;
 use crate::segment::Segment;
 use crate::state::{LogCounters, LogState};
 use crate::supply::Supply;
@@ -150,7 +151,12 @@ impl DiskLog {
         if retirement.last_sealed_is_in_the_way()? {
             self.seal(u64::MAX);
         }
-        retirement.run()
+        let report = retirement.run()?;
+        // What is left of it lies around until the next time.
+        if let Err(error) = repairs::retire(&self.state) {
+            tracing::warn!(%error, "batches that nothing needs any more could not be removed");
+        }
+        Ok(report)
     }
 
     /// Has the active segment sealed if it holds something from before a moment,

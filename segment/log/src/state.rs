@@ -18,6 +18,7 @@ use crate::config::{CommitRule, LogConfig};
 use crate::disk::Disk;
 use crate::error::FatalLogError;
 use crate::position::ShardPosition;
+use crate::repairs::Repairs;
 use crate::segment::Segment;
 use crate::tail_cache::TailCache;
 
@@ -38,6 +39,8 @@ pub struct LogCounters {
     pub batches_refused: AtomicU64,
     /// Times that damage was met, at start or by a reader.
     pub damages: AtomicU64,
+    /// Damaged batches that came back from another node.
+    pub repairs: AtomicU64,
     /// Segments removed by retention.
     pub segments_removed: AtomicU64,
     /// Segments rewritten with only what is live.
@@ -47,6 +50,25 @@ pub struct LogCounters {
 }
 
 impl LogCounters {
+    /// Every counter by name.
+    #[must_use]
+    pub fn all(&self) -> [(&'static str, u64); 11] {
+        [
+            ("log_batches", &self.batches),
+            ("log_records", &self.records),
+            ("log_bytes_written", &self.bytes_written),
+            ("log_rounds", &self.rounds),
+            ("log_syncs", &self.syncs),
+            ("log_batches_refused", &self.batches_refused),
+            ("log_damages", &self.damages),
+            ("log_repairs", &self.repairs),
+            ("log_segments_removed", &self.segments_removed),
+            ("log_segments_compacted", &self.segments_compacted),
+            ("log_indexes_built", &self.indexes_built),
+        ]
+        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
+
     pub(crate) fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Ordering::Relaxed);
     }
@@ -101,6 +123,7 @@ pub(crate) struct LogState {
     pub(crate) cells: Vec<Mutex<ShardCell>>,
     pub(crate) tail_cache: TailCache,
     pub(crate) counters: LogCounters,
+    pub(crate) repairs: Repairs,
     /// Bytes left in the segment that is being written.
     pub(crate) active_room: AtomicU64,
     /// Whether what is flushed is committed; goes from true to false once at
@@ -130,6 +153,7 @@ impl LogState {
             catalog: RwLock::new(Arc::new(Catalog::new(segments, config.shards))),
             cells: cells.into_iter().map(Mutex::new).collect(),
             counters: LogCounters::default(),
+            repairs: Repairs::default(),
             active_room: AtomicU64::new(u64::MAX),
             commits_itself: AtomicBool::new(config.commit == CommitRule::Flushed),
             fatal: OnceLock::new(),

@@ -5,5 +5,5 @@ mod basics;
 mod commands;
 mod crash;
 mod faults;
-mod flips;
+pub(crate) mod flips;
 mod threads;

@@ -1,6 +1,6 @@
 //! Changes of who takes part in a group, and of who leads it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const CATCH_UP_LAG_MAX: u64 = 64;
 
 impl Groups {
     /// Adds a node to a group, as a learner, and when it has what the others
-    /// have, as a voter if so wanted. Only the group's leader can.
+    /// have, as a voter if so wanted; notes where a node is reached now. Only the group's leader can.
     ///
     /// # Errors
     /// When another node leads, or none; nothing is undone then: ask again.
@@ -35,9 +35,17 @@ impl Groups {
         let known = status(&group);
         let address = address.to_owned();
         let change = async move {
-            if known.addresses.get(&node) != Some(&address) {
-                let added = raft.add_learner(node, BasicNode::new(address), false).await;
-                added.map_err(|error| error.to_string())?;
+            match known.addresses.get(&node) {
+                Some(known) if *known == address => {}
+                Some(_) => {
+                    let moved = BTreeMap::from([(node, BasicNode::new(address))]);
+                    let moved = raft.change_membership(ChangeMembers::SetNodes(moved), true);
+                    moved.await.map_err(|error| error.to_string())?;
+                }
+                None => {
+                    let added = raft.add_learner(node, BasicNode::new(address), false).await;
+                    added.map_err(|error| error.to_string())?;
+                }
             }
             if !votes || known.voters.contains(&node) {
                 return Ok(());

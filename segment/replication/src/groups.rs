@@ -25,6 +25,7 @@ use crate::begin::{begin, serve};
 use crate::group::Group;
 use crate::membership::MembershipStore;
 use crate::proposer::Proposer;
+use crate::repair;
 use crate::state_machine::Checkpoint;
 use crate::transport::{Transport, kind};
 use crate::types::Types;
@@ -237,6 +238,12 @@ impl Groups {
         let Some(group) = group else {
             return refuse("there is no such group: do both nodes have the same number of shards?");
         };
+        if kind == kind::FETCH {
+            let log = self.log.reader();
+            let answer = move || repair::answer(&log, group.shard, body);
+            let answer = self.handle.spawn_blocking(answer);
+            return async move { answer.await.map_err(|error| error.to_string())? }.boxed();
+        }
         if kind == kind::PROPOSE {
             let accepted = wire::read_proposed(body)
                 .map_err(|error| error.to_string())
@@ -334,6 +341,9 @@ fn refuse(reason: impl ToString) -> BoxFuture<'static, Result<Bytes, String>> {
 }
 
 pub(crate) fn status(group: &Group) -> GroupStatus {
+    // Not while the metrics are borrowed below: whoever changes them may wait for
+    // that, and keeps further borrowers out until then.
+    let leader = group.leadership().map(|leader| leader.node);
     let metrics = group.raft.metrics();
     let metrics = metrics.borrow_watched();
     let membership = metrics.membership_config.membership();
@@ -346,7 +356,7 @@ pub(crate) fn status(group: &Group) -> GroupStatus {
     GroupStatus {
         shard: group.shard,
         term: metrics.current_term,
-        leader: group.leadership().map(|leader| leader.node),
+        leader,
         voters: membership.voter_ids().collect(),
         learners: membership.learner_ids().collect(),
         addresses: nodes.map(|(id, node)| (*id, node.addr.clone())).collect(),

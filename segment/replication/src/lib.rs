@@ -32,6 +32,7 @@ mod network;
 mod proposals;
 mod proposer;
 mod reader;
+mod repair;
 mod state_machine;
 mod storage;
 mod transport;
@@ -47,6 +48,7 @@ pub use membership::{
     FileMembershipStore, MembershipStore, MembershipStoreError, MemoryMembershipStore,
 };
 pub use reader::ShardReader;
+pub use repair::GroupRepairer;
 pub use state_machine::{Checkpoint, ShardStateMachine};
 pub use storage::ShardStorage;
 pub use transport::{CallFailed, Transport, kind};

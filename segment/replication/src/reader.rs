@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::OptionalSend;
 use openraft::storage::RaftLogReader;
@@ -17,6 +18,9 @@ use crate::types::{Types, batch_index, to_raft_vote};
 
 /// Bytes of entries read at once, beyond the first, where Raft leaves it to us.
 const READ_BYTES: usize = 1 << 20;
+
+/// How often other nodes are asked for what is damaged.
+const REPAIR_TICK: Duration = Duration::from_secs(1);
 
 /// Reads a shard's entries and vote.
 #[derive(Clone)]
@@ -67,13 +71,27 @@ impl ShardReader {
         Ok(found)
     }
 
-    /// A batch from the disk.
+    /// A batch from the disk. What is damaged is waited for until another node
+    /// can help out: passing it would make this node another one than the others.
     async fn stored(&self, index: u64) -> io::Result<Arc<Batch>> {
-        let (log, shard) = (self.log.clone(), self.appender.shard());
-        let read = tokio::task::spawn_blocking(move || log.entry(shard, index));
-        let read = read.await.map_err(io::Error::other)?;
-        let damaged = || io::Error::other(format!("entry {index} of the log is damaged"));
-        read.map_err(io::Error::other)?.ok_or_else(damaged)
+        let shard = self.appender.shard();
+        loop {
+            let log = self.log.clone();
+            let read = tokio::task::spawn_blocking(move || log.entry_repaired(shard, index));
+            let read = read.await.map_err(io::Error::other)?;
+            if let Some(batch) = read.map_err(io::Error::other)? {
+                return Ok(batch);
+            }
+            if index < self.log.position(shard).local_start {
+                return Err(io::Error::other(format!("entry {index} was given up")));
+            }
+            tracing::error!(
+                shard = shard.0,
+                index,
+                "an entry of the log is damaged, and no other node that is there has it: this shard waits"
+            );
+            tokio::time::sleep(REPAIR_TICK).await;
+        }
     }
 }
 

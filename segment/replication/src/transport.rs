@@ -20,6 +20,8 @@ pub mod kind {
     pub const TRANSFER: u16 = 5;
     /// A batch for the leader to append.
     pub const PROPOSE: u16 = 6;
+    /// A committed batch, for a node on which it is damaged.
+    pub const FETCH: u16 = 7;
     /// Kinds below this one are the groups' own.
     pub const GROUPS_END: u16 = 64;
 }

@@ -151,6 +151,11 @@ struct ProposeHead {
     is_first: bool,
 }
 
+#[derive(Serialize, Deserialize)]
+struct FetchHead {
+    index: u64,
+}
+
 /// A batch on its way to the leader.
 pub(crate) struct Proposed {
     /// The term in which alone it may be appended.
@@ -395,4 +400,26 @@ pub(crate) fn read_proposed(bytes: Bytes) -> Result<Proposed, WireError> {
         is_first: head.is_first,
         batch: Arc::new(batch),
     })
+}
+
+pub(crate) fn write_fetch(group: ShardId, index: u64) -> Bytes {
+    message(group, &FetchHead { index }, &[])
+}
+
+pub(crate) fn read_fetch(bytes: Bytes) -> Result<u64, WireError> {
+    let (_, head, _) = open::<FetchHead>(bytes)?;
+    Ok(head.index)
+}
+
+pub(crate) fn write_fetched(batch: &Batch) -> Bytes {
+    let id = WireId {
+        term: batch.term().0,
+        index: batch.index(),
+    };
+    message(batch.shard(), &id, &[batch.body()])
+}
+
+pub(crate) fn read_fetched(bytes: Bytes) -> Result<Batch, WireError> {
+    let (group, id, body) = open::<WireId>(bytes)?;
+    Batch::parse(group, id.index, Term(id.term), body).map_err(unreadable)
 }

@@ -222,6 +222,26 @@ impl Broker {
         text(&self.stderr)
     }
 
+    /// Flips a bit in the first place where the bytes stand in a segment of the
+    /// log.
+    ///
+    /// # Panics
+    /// When they stand nowhere.
+    pub fn flip_bit(&self, needle: &[u8]) {
+        let log = self.data().join("log");
+        for entry in std::fs::read_dir(log).expect("the log can be listed") {
+            let path = entry.expect("an entry").path();
+            let mut bytes = std::fs::read(&path).unwrap_or_default();
+            let mut windows = bytes.windows(needle.len());
+            if let Some(place) = windows.position(|window| window == needle) {
+                bytes[place] ^= 1;
+                std::fs::write(&path, bytes).expect("the segment is written");
+                return;
+            }
+        }
+        panic!("the bytes are in no segment");
+    }
+
     /// Resident memory, bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
@@ -268,6 +288,13 @@ impl Broker {
                 failed.status, failed.stderr
             )
         });
+    }
+
+    /// Gives another value to a key, from the next start on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let prefix = format!("{key}=");
+        self.sets.retain(|set| !set.starts_with(&prefix));
+        self.sets.push(format!("{prefix}{value}"));
     }
 
     /// Asks it to stop (SIGINT) and waits for its end.

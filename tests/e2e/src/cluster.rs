@@ -152,6 +152,21 @@ impl Cluster {
         self.certificates.path().to_owned()
     }
 
+    /// Has a node reached elsewhere by the others, from its next start on.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub fn move_node(&mut self, node: usize) {
+        let place = free_place();
+        self.nodes[node].set("cluster.bind", &place.to_string());
+        self.places[node] = place;
+    }
+
+    /// All nodes.
+    pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Broker> {
+        self.nodes.iter_mut()
+    }
+
     /// Runs `robust-ctl cluster` on a node.
     ///
     /// # Panics

@@ -126,7 +126,7 @@ fn a_damaged_byte_costs_only_what_it_hit_and_is_reported() {
     }
     drop(client);
     broker.stop();
-    damage(&broker, b"message-0100-");
+    broker.flip_bit(b"message-0100-");
     broker.restart();
     let (mut subscriber, present) = Client::accepted(broker.address(), &Connect::persistent("s"));
     assert!(present);
@@ -144,24 +144,6 @@ fn a_damaged_byte_costs_only_what_it_hit_and_is_reported() {
     assert_eq!(numbers, expected);
     broker.stop();
     assert!(broker.log().contains("damaged"), "{}", broker.log());
-}
-
-/// Flips a bit in the first place where the bytes stand in a segment.
-fn damage(broker: &Broker, needle: &[u8]) {
-    let log = broker.data().join("log");
-    for entry in std::fs::read_dir(log).expect("the log can be listed") {
-        let path = entry.expect("an entry").path();
-        let mut bytes = std::fs::read(&path).unwrap_or_default();
-        let found = bytes
-            .windows(needle.len())
-            .position(|window| window == needle);
-        if let Some(place) = found {
-            bytes[place] ^= 1;
-            std::fs::write(&path, bytes).expect("the segment is written");
-            return;
-        }
-    }
-    panic!("the message is in no segment");
 }
 
 #[test]

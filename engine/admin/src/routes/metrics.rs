@@ -7,6 +7,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::App;
@@ -19,12 +20,15 @@ struct Shard {
 }
 
 type ByShard = Family<Shard, Counter>;
+type GaugeByShard = Family<Shard, Gauge>;
 
 /// `/metrics`, as OpenMetrics text.
 pub(super) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
     let mut registry = Registry::with_prefix("robustmq");
     register_ledger(&mut registry, &app);
-    for (name, count) in app.broker.counters().all() {
+    register_groups(&mut registry, &app);
+    let counters = app.broker.counters().all();
+    for (name, count) in counters.into_iter().chain(app.broker.log_counters()) {
         let counter = Counter::<u64>::default();
         counter.inc_by(count);
         registry.register(name, "see docs/http.md", counter);
@@ -33,6 +37,38 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
     encode(&mut text, &registry).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text))
+}
+
+/// Where the groups of a cluster's node stand.
+fn register_groups(registry: &mut Registry, app: &App) {
+    let Some(cluster) = app.broker.cluster() else {
+        return;
+    };
+    let gauges = [(); 4].map(|()| GaugeByShard::default());
+    let [term, leader, appended, applied] = &gauges;
+    for group in cluster.groups_here() {
+        let shard = Shard {
+            shard: group.shard.0,
+        };
+        let set = |gauge: &GaugeByShard, value: u64| {
+            gauge
+                .get_or_create(&shard)
+                .set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(term, group.term);
+        set(leader, group.leader.unwrap_or(0));
+        set(appended, group.appended);
+        set(applied, group.applied);
+    }
+    let names = [
+        "group_term",
+        "group_leader",
+        "group_appended",
+        "group_applied",
+    ];
+    for (name, gauge) in names.into_iter().zip(gauges) {
+        registry.register(name, "see docs/http.md", gauge);
+    }
 }
 
 fn register_ledger(registry: &mut Registry, app: &App) {

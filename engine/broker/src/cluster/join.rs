@@ -58,12 +58,7 @@ impl Cluster {
                 "this node's log holds records of its own, which the cluster does not have: stop it, start it with an empty node.data_dir, and join then",
             ));
         }
-        let join = Join {
-            node_id: self.parts.node_id,
-            address: self.place.address.clone(),
-            incarnation: format!("{:032x}", self.place.incarnation),
-            shards: self.parts.shards,
-        };
+        let join = self.request_to_join();
         let request = Request::new(requests::JOIN, requests::write(&join));
         let asked = self
             .peers
@@ -87,14 +82,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// Another node wants to join.
+    pub(super) fn request_to_join(&self) -> Join {
+        Join {
+            node_id: self.parts.node_id,
+            address: self.place.address.clone(),
+            incarnation: format!("{:032x}", self.place.incarnation),
+            shards: self.parts.shards,
+        }
+    }
+
+    /// Another node wants to join, or this one or another one is reached elsewhere
+    /// than before.
     pub(super) async fn handle_join(&self, join: Join) -> Result<Joined, String> {
         if join.node_id == 0 || join.node_id > NODE_ID_MAX {
             return Err(format!(
                 "node.id must be from 1 to {NODE_ID_MAX} in a cluster"
             ));
         }
-        if join.node_id == self.parts.node_id {
+        let incarnation =
+            u128::from_str_radix(&join.incarnation, 16).map_err(|_| "no incarnation")?;
+        if join.node_id == self.parts.node_id && incarnation != self.place.incarnation {
             return Err(format!(
                 "node.id = {} is taken by the node that was asked: give every node its own",
                 join.node_id
@@ -106,8 +113,6 @@ impl Cluster {
                 self.parts.shards, join.shards
             ));
         }
-        let incarnation =
-            u128::from_str_radix(&join.incarnation, 16).map_err(|_| "no incarnation")?;
         let place = Place {
             address: join.address.clone(),
             incarnation,

@@ -28,12 +28,32 @@ pub(super) async fn run(cluster: Arc<Cluster>, mut stop: watch::Receiver<bool>) 
             _ = stop.changed() => return,
         }
         if let Some(groups) = cluster.groups() {
-            cluster.align(&Arc::clone(groups)).await;
+            cluster.announce(groups).await;
+            cluster.align(groups).await;
         }
     }
 }
 
 impl Cluster {
+    /// Tells the others where this node is reached, if that has changed.
+    async fn announce(&self, groups: &Arc<Groups>) {
+        let id = self.parts.node_id;
+        let metadata = groups.status().pop();
+        let known = metadata.and_then(|metadata| metadata.addresses.get(&id).cloned());
+        if known.is_none_or(|known| known == self.place.encode()) {
+            return;
+        }
+        match self.handle_join(self.request_to_join()).await {
+            Ok(_) => tracing::info!(
+                address = self.place.address,
+                "the others know this node's new address"
+            ),
+            Err(error) => {
+                tracing::debug!(error, "this node's new address could not be told yet");
+            }
+        }
+    }
+
     async fn align(&self, groups: &Arc<Groups>) {
         let mut all = groups.status();
         let Some(metadata) = all.pop() else {

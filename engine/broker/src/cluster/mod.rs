@@ -25,7 +25,7 @@ mod requests;
 mod status;
 mod transport;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
@@ -37,9 +37,11 @@ use robustmq_log::{BatchSource, CommitSink, Disk, FatalLogError, ShardLog};
 use robustmq_peers::{PeerLimits, PeerSetup, Peers, PeersError, Place as Discovered};
 use robustmq_record::{Batch, Offset, ShardId};
 use robustmq_replication::{
-    Checkpoint, FileMembershipStore, Groups, GroupsError, GroupsSetup, MembershipStore, Timing,
+    Checkpoint, FileMembershipStore, GroupRepairer, Groups, GroupsError, GroupsSetup,
+    MembershipStore, Timing,
 };
 use robustmq_views::{EPOCH_NODE_MAX, Views, epoch_of};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -148,9 +150,8 @@ impl Door {
 }
 
 impl Cluster {
-    /// Opens the way to other nodes; with a log that is a cluster's, begins to
-    /// take part at once.
-    pub(crate) async fn start(
+    /// Opens the way to other nodes, who are asked for what is damaged here.
+    pub(crate) async fn open(
         parts: Parts,
         setup: ClusterSetup,
         known: Known,
@@ -175,14 +176,22 @@ impl Cluster {
                 .unwrap_or_else(|| peers.local_addr().to_string()),
             incarnation: identity.incarnation(),
         };
-        let memberships = FileMembershipStore::new(Arc::clone(&setup.directory));
-        let is_member = identity.is_member;
+        let memberships: Arc<dyn MembershipStore> =
+            Arc::new(FileMembershipStore::new(Arc::clone(&setup.directory)));
+        parts.log.disk().repair_with(Arc::new(GroupRepairer {
+            node_id: parts.node_id,
+            store: Arc::clone(&memberships),
+            transport: Arc::new(PeerTransport {
+                peers: peers.clone(),
+            }),
+            handle: Handle::current(),
+        }));
         let cluster = Arc::new(Self {
             parts,
             setup,
             place,
             identity: Mutex::new(identity),
-            memberships: Arc::new(memberships),
+            memberships,
             peers,
             broker: OnceLock::new(),
             changing: tokio::sync::Mutex::default(),
@@ -190,10 +199,42 @@ impl Cluster {
         });
         let is_first = door.0.set(Arc::downgrade(&cluster)).is_ok();
         assert!(is_first, "the door is opened once");
-        if is_member {
-            cluster.start_groups().await?;
-        }
         Ok(cluster)
+    }
+
+    /// With a log that is a cluster's, begins to take part. The views have caught
+    /// up with what the log knows to be committed.
+    pub(crate) async fn take_part(&self) -> Result<(), GroupsError> {
+        let is_member = self.identity.lock().is_member;
+        if is_member {
+            self.start_groups().await?;
+        }
+        Ok(())
+    }
+
+    /// The nodes of the cluster and where they are reached, as far as this node
+    /// knows; also before its groups have begun.
+    fn known_nodes(&self) -> BTreeMap<u64, String> {
+        if let Some(groups) = self.groups() {
+            let metadata = groups.status().pop();
+            return metadata.map(|group| group.addresses).unwrap_or_default();
+        }
+        match self.memberships.load(self.metadata()) {
+            Ok(Some(stored)) => {
+                let nodes = stored.membership().nodes();
+                nodes.map(|(id, node)| (*id, node.addr.clone())).collect()
+            }
+            Ok(None) => BTreeMap::new(),
+            Err(error) => {
+                tracing::warn!(%error, "nobody knows who takes part");
+                BTreeMap::new()
+            }
+        }
+    }
+
+    /// Whether there are others who may have what is damaged here.
+    pub(crate) fn has_others(&self) -> bool {
+        self.known_nodes().len() > 1
     }
 
     /// Begins what a cluster does by itself.

@@ -118,16 +118,13 @@ impl Roster for Door {
 impl Cluster {
     /// Whether a node may keep a connection with this one.
     fn admit(&self, hello: &Hello) -> Result<(), String> {
-        let Some(groups) = self.groups() else {
+        if !self.identity.lock().is_member {
             return Err(format!(
                 "node {} is part of no cluster: join it first (robust-ctl cluster join)",
                 self.parts.node_id
             ));
-        };
-        let metadata = groups.status().pop();
-        let nodes = metadata
-            .map(|metadata| metadata.addresses)
-            .unwrap_or_default();
+        }
+        let nodes = self.known_nodes();
         if nodes.is_empty() {
             // About to be added; whoever comes knows more than this node does.
             return Ok(());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use robustmq_peers::Request;
+use robustmq_replication::GroupStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -70,6 +71,13 @@ pub(super) struct Here {
 }
 
 impl Cluster {
+    /// The groups as this node sees them, without asking anybody.
+    pub fn groups_here(&self) -> Vec<GroupStatus> {
+        self.groups()
+            .map(|groups| groups.status())
+            .unwrap_or_default()
+    }
+
     pub(super) fn status_here(&self) -> Here {
         let groups = self.groups().map(|groups| groups.status());
         let led = groups.unwrap_or_default().into_iter();

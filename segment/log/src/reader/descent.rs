@@ -12,8 +12,8 @@ use super::run::{self, Fetched, Outcome, Retries, Run};
 use super::{Gap, GapReason, Wanted};
 use crate::catalog::Span;
 use crate::error::ReadError;
-use crate::files;
 use crate::state::LogState;
+use crate::{files, repairs};
 
 /// Batches taken from the tail cache at a time.
 const CACHED_BATCHES: usize = 256;
@@ -121,7 +121,10 @@ impl<'a> Descent<'a> {
             } = last
             {
                 self.index_end = *index_end;
-                self.gap(*index_start, run::hole_reason(span));
+                let hole = self.take_hole(*index_start, run::hole_reason(span), wanted, take);
+                if hole.is_break() {
+                    return Ok(Outcome::Done);
+                }
                 items = rest;
                 continue;
             }
@@ -145,6 +148,33 @@ impl<'a> Descent<'a> {
         }
         self.index_end = range.start;
         Ok(Outcome::Done)
+    }
+
+    /// Passes batches that the segment should hold and does not: those that
+    /// were repaired are there, the others are a gap.
+    fn take_hole(
+        &mut self,
+        index_start: u64,
+        reason: GapReason,
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Arc<Batch>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if reason == GapReason::Retention {
+            self.gap(index_start, reason);
+        }
+        while self.index_end > index_start {
+            let index = self.index_end - 1;
+            match repairs::repaired(self.state, self.shard, index) {
+                None => self.gap(index, reason),
+                Some(batch) => {
+                    self.index_end = index;
+                    if wanted.wants(&batch) {
+                        take(batch)?;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// Verifies a batch that was read and passes it; damage is a gap.

@@ -10,7 +10,7 @@ use crate::catalog::Span;
 use crate::error::ReadError;
 use crate::segment::Segment;
 use crate::state::LogState;
-use crate::{file_names, files, indexes};
+use crate::{file_names, files, indexes, repairs};
 
 /// A batch to read, or indexes that the segment should hold and does not.
 #[derive(Clone, Copy, Debug)]
@@ -268,7 +268,9 @@ pub(super) fn read_one(
         Ok(read_entry(&*file, segment.id(), shard, &entry)?.ok())
     };
     match read() {
-        Ok(batch) => Ok(batch.map(Arc::new)),
+        Ok(batch) => Ok(batch
+            .map(Arc::new)
+            .or_else(|| repairs::stored(state, shard, index))),
         Err(_) if segment.is_retired() => Ok(None),
         Err(source) => Err(io_error(segment, source)),
     }

@@ -11,6 +11,7 @@ use super::{GapReason, parse_entry};
 use crate::catalog::Span;
 use crate::disk::DiskFile;
 use crate::error::ReadError;
+use crate::repairs;
 use crate::state::{LogCounters, LogState};
 
 /// Bytes read from the disk at once; a larger frame is read alone.
@@ -140,6 +141,9 @@ impl<'a> Run<'a> {
             Ok(batch) => Fetched::Batch(Arc::new(batch)),
             Err(_) if self.span.segment.is_retired() => Fetched::Retired,
             Err(fault) => {
+                if let Some(batch) = repairs::stored(self.state, self.shard, entry.index) {
+                    return Fetched::Batch(batch);
+                }
                 LogCounters::add(&self.state.counters.damages, 1);
                 tracing::warn!(
                     segment = id.0,
@@ -147,9 +151,10 @@ impl<'a> Run<'a> {
                     shard = self.shard.0,
                     index = entry.index,
                     %fault,
-                    "a batch is damaged and left out"
+                    "a batch is damaged"
                 );
-                Fetched::Damaged
+                let repaired = repairs::repaired(self.state, self.shard, entry.index);
+                repaired.map_or(Fetched::Damaged, Fetched::Batch)
             }
         }
     }

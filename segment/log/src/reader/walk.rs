@@ -13,7 +13,7 @@ use crate::disk::DiskFile;
 use crate::error::ReadError;
 use crate::segment::Segment;
 use crate::state::LogState;
-use crate::{files, indexes};
+use crate::{files, indexes, repairs};
 
 /// Segments looked at by one call, so that a filter that matches nothing does
 /// not hold its thread for long.
@@ -211,7 +211,10 @@ impl<'a> Walk<'a> {
                     index_end,
                 } => {
                     self.index = *index_start;
-                    self.gap(*index_end, reason);
+                    self.take_hole(*index_end, reason);
+                    if self.is_full() {
+                        return Ok(Outcome::Done);
+                    }
                     items = rest;
                 }
                 Item::Batch(_) => {
@@ -230,6 +233,22 @@ impl<'a> Walk<'a> {
             self.index = selection.index_end;
         }
         Ok(Outcome::Done)
+    }
+
+    /// Passes batches that the segment should hold and does not: those that
+    /// were repaired are there, the others are a gap.
+    fn take_hole(&mut self, index_end: u64, reason: GapReason) {
+        while self.index < index_end && !self.is_full() {
+            let repaired = match reason {
+                GapReason::Damage => repairs::repaired(self.state, self.shard, self.index),
+                GapReason::Retention => None,
+            };
+            match repaired {
+                Some(batch) => self.take(batch),
+                None if reason == GapReason::Retention => self.gap(index_end, reason),
+                None => self.gap(self.index + 1, reason),
+            }
+        }
     }
 
     /// How many of the items, which begin with a batch, are read at once.

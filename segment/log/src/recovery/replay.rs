@@ -297,6 +297,7 @@ impl Replay {
             unindexed: remains.unindexed,
             ready: remains.ready,
             spares: remains.spares,
+            repaired: remains.repaired,
             next_id: remains.next_id,
             recent: self.recent.batches,
             report: self.report,

@@ -22,6 +22,7 @@ use crate::file_names;
 use crate::files;
 use crate::indexes;
 use crate::recovery::read_start;
+use crate::repairs;
 use crate::segment::{Segment, SegmentInfo};
 use crate::state::LogCounters;
 
@@ -34,6 +35,8 @@ struct Output {
     buffer: Vec<u8>,
     position: u64,
     frames: u64,
+    /// The number of the last frame.
+    lsn_last: Lsn,
     index: IndexBuilder,
 }
 
@@ -67,6 +70,7 @@ impl Retirement<'_> {
             buffer: Vec::new(),
             position: 0,
             frames: 0,
+            lsn_last: Lsn(0),
             index: IndexBuilder::new(),
         };
         let written = self.rewrite(segment, &old_index, &*old_file, live, &mut output);
@@ -137,6 +141,7 @@ impl Retirement<'_> {
         let first = Control::SegmentStart(start.clone());
         first.encode(&stamp(lsn), id, &mut output.buffer);
         output.frames += 1;
+        output.lsn_last = lsn;
         let mut entries: Vec<(ShardId, BatchEntry)> = old_index
             .shards()
             .flat_map(|table| table.batches().map(move |entry| (table.shard(), entry)))
@@ -182,15 +187,27 @@ impl Retirement<'_> {
         let read = old_file.read_at(entry.position, &mut frame)?;
         let parsed = parse_header(&frame[..read], id).and_then(|header| {
             let batch = read_batch(&header, &frame[HEADER_LEN..read], id)?;
-            Ok((header, batch))
+            Ok((header.fields, batch))
         });
-        let (header, batch) = match parsed {
+        let (fields, batch) = match parsed {
             Ok(parsed) => parsed,
-            Err(fault) => {
-                LogCounters::add(&self.state.counters.damages, 1);
-                tracing::warn!(segment = id.0, shard = shard.0, index = entry.index, %fault, "a batch is damaged and left out");
-                return Ok(0);
-            }
+            Err(fault) => match repairs::stored(self.state, shard, entry.index) {
+                Some(batch) => {
+                    let lsn = output.lsn_last.next();
+                    let fields = FrameFields {
+                        leader: self.state.config.node_id,
+                        lsn,
+                        durable_lsn: output.lsn_last,
+                        ..FrameFields::of_batch(&batch)
+                    };
+                    (fields, (*batch).clone())
+                }
+                None => {
+                    LogCounters::add(&self.state.counters.damages, 1);
+                    tracing::warn!(segment = id.0, shard = shard.0, index = entry.index, %fault, "a batch is damaged and left out");
+                    return Ok(0);
+                }
+            },
         };
         let topics: Vec<bool> = batch
             .topics()
@@ -203,16 +220,17 @@ impl Retirement<'_> {
             return Ok(messages);
         };
         let fields = FrameFields {
-            leader: header.fields.leader,
-            lsn: header.fields.lsn,
-            durable_lsn: header.fields.durable_lsn,
-            commit_hint: header.fields.commit_hint,
+            leader: fields.leader,
+            lsn: fields.lsn,
+            durable_lsn: fields.durable_lsn,
+            commit_hint: fields.commit_hint,
             ..FrameFields::of_batch(&kept)
         };
         let position = output.position_end();
         let body = encoder.encode(kept.body());
         let header = encode_frame(&fields, body, id, &mut output.buffer);
         output.frames += 1;
+        output.lsn_last = fields.lsn;
         output.index.add_batch(position, header.frame_len(), &kept);
         Ok(messages - messages_of(&kept))
     }

@@ -12,10 +12,10 @@ use crate::file_names::{FileKind, parse};
 use crate::sim::SimDisk;
 use crate::testing::{Bench, History, SHARDS, payloads, some_payloads};
 
-type Content = Vec<(u64, Vec<Vec<u8>>)>;
+pub(crate) type Content = Vec<(u64, Vec<Vec<u8>>)>;
 
 /// Two sealed segments and an active one whose end is known to be durable.
-fn sample() -> (SimDisk, Arc<History>, Vec<Content>) {
+pub(crate) fn sample() -> (SimDisk, Arc<History>, Vec<Content>) {
     let (disk, history) = (SimDisk::new(1), Arc::new(History::default()));
     let change = |config: &mut crate::LogConfig| config.spare_files = 0;
     let mut bench = Bench::open_with(Arc::new(disk.clone()), &history, change).expect("opens");

@@ -1,6 +1,8 @@
 //! Three nodes, each with its own log, in one process: what is acknowledged is
 //! on a majority, stays, and is there once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::nodes::{Nodes, PATIENCE, Running};
@@ -133,4 +135,31 @@ async fn a_cluster_of_two_shrinks_to_one_and_grows_again() {
     nodes.running[&3].store("three").await;
     let found = nodes.wait_for_the_same().await;
     assert_eq!(found, ["two", "one", "three"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_looks_at_a_group_holds_nobody_up() {
+    let nodes = Nodes::cluster([2, 3]).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let lookers: Vec<_> = (0..2)
+        .map(|_| {
+            let groups = Arc::clone(&nodes.running[&1].groups);
+            let is_over = Arc::clone(&is_over);
+            std::thread::spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(!groups.status().is_empty());
+                }
+            })
+        })
+        .collect();
+    for number in 0..3000 {
+        let payload = number.to_string();
+        let stored = nodes.running[&1].store(&payload);
+        let stored = tokio::time::timeout(PATIENCE, stored).await;
+        assert!(stored.is_ok(), "it stands still at {number}");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for looker in lookers {
+        looker.join().expect("it looks on");
+    }
 }

@@ -68,6 +68,32 @@ fn leave(asked: usize, gone: usize) {
 }
 
 #[test]
+fn a_node_comes_back_at_another_address() {
+    let mut cluster = Cluster::start(3, &[]);
+    cluster.node_mut(2).stop();
+    cluster.move_node(2);
+    cluster.node_mut(2).restart();
+    let address = cluster.place(2).to_string();
+    cluster.wait_until("everybody knows the new address", |cluster| {
+        (0..3).all(|node| {
+            let status = cluster.status(node);
+            let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+            nodes.len() == 3 && nodes[2]["address"] == address && nodes[2]["state"] == "up"
+        })
+    });
+    // The others find it there when they are the ones who come back.
+    cluster.node_mut(0).kill_and_restart();
+    cluster.node_mut(1).kill_and_restart();
+    cluster.wait_until("all are connected", |cluster| {
+        (0..3).all(|node| cluster.ctl(node, &["status"]).status.success())
+    });
+    let (mut client, _) = Client::accepted(cluster.node(2).address(), &Connect::new("c"));
+    let publish = publish("t", QoS::AtLeastOnce, "x");
+    client.publish(&publish).expect("it runs");
+    assert!(matches!(client.receive(), Ok(Received::PubAck(..))));
+}
+
+#[test]
 fn a_node_that_lost_its_data_is_not_taken_for_the_one_it_was() {
     let mut cluster = Cluster::start(3, &[]);
     cluster.node_mut(2).kill();

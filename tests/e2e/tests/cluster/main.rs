@@ -4,6 +4,7 @@ mod failures;
 mod growing;
 mod mqtt;
 mod real_client;
+mod repair;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
