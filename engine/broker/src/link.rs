@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -139,6 +140,8 @@ pub(crate) struct Link {
     client_id: String,
     limits: LinkLimits,
     inbox: Mutex<Inbox>,
+    /// The session was opened, so whoever opens it later takes it over.
+    is_opened: AtomicBool,
 }
 
 impl Link {
@@ -149,7 +152,19 @@ impl Link {
             client_id: client_id.to_owned(),
             limits,
             inbox: Mutex::default(),
+            is_opened: AtomicBool::new(false),
         }
+    }
+
+    /// The connection's opening of the session has its place among those of other
+    /// nodes, which dispatch has come to.
+    pub(crate) fn note_opened(&self) {
+        self.is_opened.store(true, Ordering::Release);
+    }
+
+    /// Whether an opening by another node comes after this connection's own.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.is_opened.load(Ordering::Acquire)
     }
 
     /// The session's client identifier.

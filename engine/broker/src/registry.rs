@@ -126,11 +126,10 @@ impl Registry {
         }
     }
 
-    /// Gives the owner of one session an order, if it has one.
-    pub(crate) fn order_owner(&self, client_id: &str, order: Order) {
-        if let Some(owner) = self.part(client_id).lock().get(client_id) {
-            owner.link.order(order);
-        }
+    /// The connection that owns one session, if any.
+    pub(crate) fn owner(&self, client_id: &str) -> Option<Arc<Link>> {
+        let part = self.part(client_id).lock();
+        part.get(client_id).map(|owner| Arc::clone(&owner.link))
     }
 
     /// How many sessions have an owner.

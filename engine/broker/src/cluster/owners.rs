@@ -4,9 +4,11 @@
 //! **Invariants**
 //! 1. A node that takes over a session first has the one before let go, as far
 //!    as that can be reached; what it left is read before anything is sent.
-//! 2. An opening by another node ends the connection that a node has for the
+//! 2. Before a session is opened, its shard is read to where its leader stands:
+//!    nobody is given an older session than another node has confirmed.
+//! 3. An opening by another node ends the connection that a node has for the
 //!    same client identifier.
-//! 3. A node that has lost the others closes its connections before others
+//! 4. A node that has lost the others closes its connections before others
 //!    close the sessions it owned.
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use tokio::time::Instant;
 use super::Cluster;
 use super::place::Place;
 use super::requests::{self, Release, Released};
+use super::status::Here;
 use crate::broker::Broker;
 use crate::cursors;
 use crate::link::{Link, LinkLimits, Order};
@@ -31,6 +34,9 @@ use crate::startup;
 
 /// How long the owner of a session may take to let go.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Pause before leaders are asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// How often is looked which nodes are there.
 const TICK: Duration = Duration::from_millis(250);
@@ -70,23 +76,11 @@ impl Cluster {
             Ok(answer) => requests::read::<Released>(&answer),
             Err(error) => Err(error.to_string()),
         };
-        match released {
-            Ok(Released { index_end }) => {
-                let shard = broker
-                    .shard_map
-                    .session(DEFAULT_NAMESPACE, &state.client_id);
-                let progress = broker.dispatch.progress();
-                let reached = progress.wait_for(shard, Offset::new(index_end, 0));
-                if tokio::time::timeout(RELEASE_TIMEOUT, reached)
-                    .await
-                    .is_err()
-                {
-                    tracing::warn!(
-                        client_id = state.client_id,
-                        owner,
-                        "what the owner of a session left has not come here yet"
-                    );
-                }
+        let is_here = match released {
+            Ok(Released { index_ends }) => {
+                let ends = (0..).map(ShardId).zip(index_ends);
+                let ends = ends.map(|(shard, end)| (shard, Offset::new(end, 0)));
+                self.wait_for(broker, ends.collect()).await
             }
             Err(reason) => {
                 tracing::info!(
@@ -95,8 +89,87 @@ impl Cluster {
                     reason,
                     "the owner of a session could not be asked to let go of it"
                 );
+                // It may have handed something to the leaders that is on its way.
+                self.catch_up(broker, broker.shard_map.shards().collect())
+                    .await
+            }
+        };
+        if !is_here {
+            tracing::warn!(
+                client_id = state.client_id,
+                owner,
+                "what the owner of a session left has not come here yet"
+            );
+        }
+    }
+
+    /// Waits until everything is applied here that the leaders of these shards
+    /// have by now; false if that takes too long. What another node has told a
+    /// client is known here then.
+    pub(crate) async fn catch_up(&self, broker: &Broker, shards: Vec<ShardId>) -> bool {
+        let deadline = Instant::now() + RELEASE_TIMEOUT;
+        let (mut left, mut ends) = (shards, Vec::new());
+        loop {
+            left = self.ask_for_ends(left, &mut ends).await;
+            if left.is_empty() {
+                return self.wait_for(broker, ends).await;
+            }
+            if Instant::now() > deadline {
+                return false;
+            }
+            tokio::time::sleep(ASK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Asks leaders where their shards end; returns the shards of which none said.
+    async fn ask_for_ends(
+        &self,
+        shards: Vec<ShardId>,
+        ends: &mut Vec<(ShardId, Offset)>,
+    ) -> Vec<ShardId> {
+        let Some(groups) = self.groups() else {
+            return Vec::new();
+        };
+        let mut by_leader: BTreeMap<u64, Vec<ShardId>> = BTreeMap::new();
+        let mut left = Vec::new();
+        for shard in shards {
+            match groups.leader(shard) {
+                Some(leader) => by_leader.entry(leader).or_default().push(shard),
+                None => left.push(shard),
             }
         }
+        let nodes = self.known_nodes();
+        for (leader, shards) in by_leader {
+            let here = if leader == self.parts.node_id {
+                Some(self.status_here())
+            } else {
+                let address = nodes
+                    .get(&leader)
+                    .map_or("", |text| Place::address_of(text));
+                let request = Request::new(requests::STATUS, bytes::Bytes::new());
+                let asked = self.peers.call(leader, address, request, RELEASE_TIMEOUT);
+                let answer = asked.await.ok();
+                answer.and_then(|answer| requests::read::<Here>(&answer).ok())
+            };
+            for shard in shards {
+                match here.as_ref().and_then(|here| here.end(shard)) {
+                    Some(end) => ends.push((shard, end)),
+                    None => left.push(shard),
+                }
+            }
+        }
+        left
+    }
+
+    /// Waits until dispatch stands at these places.
+    async fn wait_for(&self, broker: &Broker, ends: Vec<(ShardId, Offset)>) -> bool {
+        let progress = broker.dispatch.progress();
+        let all = async {
+            for (shard, end) in ends {
+                progress.wait_for(shard, end).await;
+            }
+        };
+        tokio::time::timeout(RELEASE_TIMEOUT, all).await.is_ok()
     }
 
     /// Another node takes a session over: its connection here ends.
@@ -111,11 +184,10 @@ impl Cluster {
         let _ownership = tokio::time::timeout(RELEASE_TIMEOUT, claimed)
             .await
             .map_err(|_| "its connection does not end")?;
-        let shard = broker.shard_map.session(DEFAULT_NAMESPACE, client_id);
-        let end = broker.dispatch.progress().get(shard);
-        Ok(Released {
-            index_end: end.index(),
-        })
+        let progress = broker.dispatch.progress();
+        let shards = broker.shard_map.shards();
+        let index_ends = shards.map(|shard| progress.get(shard).index()).collect();
+        Ok(Released { index_ends })
     }
 }
 

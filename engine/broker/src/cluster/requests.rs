@@ -83,10 +83,10 @@ pub(super) struct Release {
     pub(super) client_id: String,
 }
 
-/// Let go: what it left is in its shard before this batch.
+/// Let go: what it left is before these batches, by shard.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Released {
-    pub(super) index_end: u64,
+    pub(super) index_ends: Vec<u64>,
 }
 
 pub(super) fn write(body: &impl Serialize) -> Bytes {

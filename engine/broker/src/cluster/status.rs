@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use robustmq_peers::Request;
+use robustmq_record::{Offset, ShardId};
 use robustmq_replication::GroupStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use robustmq_log::ShardLog;
 
 use super::Cluster;
 use super::place::Place;
@@ -70,6 +73,14 @@ pub(super) struct Here {
     led: BTreeMap<u32, (u64, BTreeMap<u64, u64>)>,
 }
 
+impl Here {
+    /// After the last batch of a shard that the node leads.
+    pub(super) fn end(&self, shard: ShardId) -> Option<Offset> {
+        let (appended, _) = self.led.get(&shard.0)?;
+        Some(Offset::new(appended + 1, 0))
+    }
+}
+
 impl Cluster {
     /// The groups as this node sees them, without asking anybody.
     pub fn groups_here(&self) -> Vec<GroupStatus> {
@@ -84,7 +95,10 @@ impl Cluster {
         let led = led.filter(|group| group.leader == Some(self.parts.node_id));
         Here {
             led: led
-                .map(|group| (group.shard.0, (group.appended, group.matched)))
+                .map(|group| {
+                    let stored = self.parts.log.position(group.shard).appended_end - 1;
+                    (group.shard.0, (group.appended.max(stored), group.matched))
+                })
                 .collect(),
         }
     }

@@ -35,6 +35,7 @@ use crate::net::Identity;
 use crate::positions::Positions;
 use crate::registry::Ownership;
 use crate::rules::rewrite::Who;
+use crate::shard_map::DEFAULT_NAMESPACE;
 use crate::subscriptions::Subscriptions;
 use crate::timers;
 
@@ -189,6 +190,10 @@ pub(super) async fn open(
     let link = Arc::new(Link::new(client_id, broker.limits.link));
     let reason = ReasonCode::SessionTakenOver;
     let ownership = broker.registry.claim(&link, reason).await;
+    if !broker.is_member() {
+        // Openings need not be in the log, and come before those of any other node.
+        link.note_opened();
+    }
     let (tenure, before) = begin(broker, &connect, &accepted, client_id, epoch).await?;
     let version = connect.version;
     let user_name = connect.user_name.clone();
@@ -226,6 +231,13 @@ async fn begin(
 ) -> Result<(Tenure, Option<SessionState>), Refused> {
     let unreadable =
         |()| connect.refuse(ReasonCode::ServerUnavailable, "the session cannot be read");
+    if let Some(cluster) = broker.cluster().filter(|cluster| cluster.is_member()) {
+        let shard = broker.shard_map.session(DEFAULT_NAMESPACE, client_id);
+        if !cluster.catch_up(broker, vec![shard]).await {
+            let reason = "the session's shard has no leader at present";
+            return Err(connect.refuse(ReasonCode::ServerUnavailable, reason));
+        }
+    }
     let mut state = stored(broker, client_id).map_err(unreadable)?;
     if let (Some(cluster), Some(before)) = (broker.cluster(), &state)
         && cluster.is_owned_elsewhere(before)

@@ -362,15 +362,20 @@ impl Worker {
             .wake_watchers(batch.topics().map(|(_, _, topic)| topic));
     }
 
-    /// Connections end whose sessions another node has opened.
+    /// Connections end whose sessions another node has opened after them.
     fn end_what_others_own(&self, batch: &Batch) {
         let openings = batch.records();
         for record in openings.filter(|record| record.kind() == SESSION_OPENED) {
-            if let Ok(StateBody::SessionOpened { epoch, .. }) = StateBody::decode(&record)
-                && owner_of(epoch) != self.node_id
-            {
-                let order = Order::Disconnect(ReasonCode::SessionTakenOver);
-                self.registry.order_owner(record.client_id(), order);
+            let Ok(StateBody::SessionOpened { epoch, .. }) = StateBody::decode(&record) else {
+                continue;
+            };
+            let Some(link) = self.registry.owner(record.client_id()) else {
+                continue;
+            };
+            if owner_of(epoch) == self.node_id {
+                link.note_opened();
+            } else if link.is_opened() {
+                link.order(Order::Disconnect(ReasonCode::SessionTakenOver));
             }
         }
     }

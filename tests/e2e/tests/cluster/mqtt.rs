@@ -74,6 +74,78 @@ fn a_session_goes_on_at_another_node_with_what_came_meanwhile() {
 }
 
 #[test]
+fn what_one_node_has_told_a_client_the_next_one_knows() {
+    let cluster = Cluster::start(3, &[]);
+    let connect = Connect::persistent("restless");
+    let (mut client, present) = Client::accepted(cluster.node(0).address(), &connect);
+    assert!(!present);
+    client.subscribe("0", QoS::AtLeastOnce);
+    // Every node is asked the moment another one has answered, by a client that
+    // says goodbye, closes, or does not even close.
+    let mut kept = Vec::new();
+    for hop in 1..24 {
+        match hop % 3 {
+            0 => client.disconnect(ReasonCode::Success).expect("it runs"),
+            1 => drop(client),
+            _ => kept.push(client),
+        }
+        let node = cluster.node(hop % 3);
+        let (again, present) = Client::accepted(node.address(), &connect);
+        assert!(present, "hop {hop}");
+        client = again;
+        let filter = hop.to_string();
+        client.subscribe(&filter, QoS::AtLeastOnce);
+    }
+    let filters: Vec<String> = (0..24).map(|hop| hop.to_string()).collect();
+    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let reasons = client.unsubscribe(&filters);
+    assert_eq!(
+        reasons,
+        vec![ReasonCode::Success; 24],
+        "every one of them was there"
+    );
+}
+
+#[test]
+fn a_qos_2_message_is_stored_once_though_its_client_changes_nodes() {
+    let cluster = Cluster::start(3, &[]);
+    let connect = Connect::persistent("restless");
+    for number in 0..30 {
+        let payload = number.to_string();
+        let mut publish = publish("once", QoS::ExactlyOnce, &payload);
+        let (mut client, _) = Client::accepted(cluster.node(number % 3).address(), &connect);
+        client.publish(&publish).expect("it runs");
+        if number % 2 == 0 {
+            drop(client);
+        } else {
+            std::mem::forget(client);
+        }
+        let next = cluster.node((number + 1) % 3);
+        let (mut client, _) = Client::accepted(next.address(), &connect);
+        publish.dup = true;
+        client.publish(&publish).expect("it runs");
+        let packet_id = publish.packet_id.expect("it has one");
+        let answer = client.receive();
+        assert!(
+            matches!(answer, Ok(Received::PubRec(..))),
+            "{number}: {answer:?}"
+        );
+        client.ack(Packet::PubRel, packet_id).expect("it runs");
+        let answer = client.receive();
+        assert!(
+            matches!(answer, Ok(Received::PubComp(..))),
+            "{number}: {answer:?}"
+        );
+        client.disconnect(ReasonCode::Success).expect("it runs");
+    }
+    let (mut reader, _) = Client::accepted(cluster.node(0).address(), &Connect::new("reader"));
+    reader.subscribe("$replay/earliest..latest/once", QoS::AtLeastOnce);
+    let found: Vec<String> = (0..30).map(|_| text(&next(&mut reader))).collect();
+    let expected: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn takeover_by_another_node_ends_the_old_connection_with_0x8e() {
     let cluster = Cluster::start(3, &[]);
     for connect in [Connect::persistent("one"), Connect::new("two")] {
