@@ -37,13 +37,12 @@ impl Assembled {
         let node_id = config.node.id;
         let known = known(cluster.as_ref(), node_id)?;
         let shard_map = ShardMap::new(config.storage.shards);
-        let counters = Arc::<Counters>::default();
-        let ledger = Arc::new(Ledger::new(node_id, config.storage.shards));
+        let (counters, cursors) = <(Arc<Counters>, Arc<Cursors>)>::default();
         let registry = Arc::<Registry>::default();
+        let ledger = Arc::new(Ledger::new(node_id, config.storage.shards));
         let dispatch = Dispatch::new(config.storage.shards);
-        let sink = Arc::new(dispatch.clone());
-        let (shards, limits) = (config.storage.shards, mailbox_limits(&config));
-        let mailboxes = Arc::new(Mailboxes::new(shards, limits, Arc::clone(&sink) as _));
+        let shards = config.storage.shards;
+        let mailboxes = mailboxes(&config, &dispatch);
         let log_config = log_config(&config, known.as_ref());
         let log = open_log(setup.disk, log_config, &mailboxes, &dispatch)?;
         let views = Arc::new(Views::new(setup.store)?);
@@ -52,7 +51,7 @@ impl Assembled {
             shards,
             log: Arc::clone(&log),
             source: Arc::clone(&mailboxes) as _,
-            sink,
+            sink: Arc::new(dispatch.clone()),
             views: Arc::clone(&views),
             clock: Arc::clone(&clock),
         };
@@ -69,6 +68,7 @@ impl Assembled {
                 counters: Arc::clone(&counters),
                 ledger: Arc::clone(&ledger),
                 registry: Arc::clone(&registry),
+                cursors: Arc::clone(&cursors),
                 node_id,
                 log: Arc::clone(&log),
             })
@@ -80,7 +80,7 @@ impl Assembled {
             message_expiry_s: message_expiry_s(&config),
             admissions: admissions(&config),
             registry,
-            cursors: Cursors::default(),
+            cursors,
             rules,
             reads: Semaphore::new(reads_max()),
             epoch: AtomicU64::new(0),
@@ -115,6 +115,12 @@ impl Assembled {
             tracing::debug!(name, count, "counter");
         }
     }
+}
+
+fn mailboxes(config: &Config, dispatch: &Dispatch) -> Arc<Mailboxes> {
+    let outcomes = Arc::new(dispatch.clone());
+    let limits = mailbox_limits(config);
+    Arc::new(Mailboxes::new(config.storage.shards, limits, outcomes))
 }
 
 fn known(setup: Option<&ClusterSetup>, node_id: u64) -> Result<Option<Known>, ClusterError> {

@@ -120,7 +120,7 @@ pub struct Broker {
     pub(crate) views: Arc<Views>,
     pub(crate) reader: LogReader,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) cursors: Cursors,
+    pub(crate) cursors: Arc<Cursors>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) ledger: Arc<Ledger>,

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use robustmq_peers::Request;
+use robustmq_peers::{CallError, Request};
 use robustmq_protocol::ReasonCode;
 use robustmq_record::{Offset, ShardId};
 use robustmq_views::{SessionState, owner_of};
@@ -61,16 +61,15 @@ impl Cluster {
     /// left is applied here. A node that cannot be reached has lost it anyway.
     pub(crate) async fn release(&self, broker: &Broker, state: &SessionState) {
         let owner = owner_of(state.epoch);
-        let groups = self.groups().and_then(|groups| groups.status().pop());
-        let address = groups.and_then(|metadata| metadata.addresses.get(&owner).cloned());
-        let Some(address) = address else {
+        let nodes = self.known_nodes();
+        let Some(address) = nodes.get(&owner) else {
             return;
         };
         let body = requests::write(&Release {
             client_id: state.client_id.clone(),
         });
         let request = Request::new(requests::RELEASE, body);
-        let address = Place::address_of(&address);
+        let address = Place::address_of(address);
         let asked = self.peers.call(owner, address, request, RELEASE_TIMEOUT);
         let released = match asked.await {
             Ok(answer) => requests::read::<Released>(&answer),
@@ -100,6 +99,45 @@ impl Cluster {
                 owner,
                 "what the owner of a session left has not come here yet"
             );
+        }
+    }
+
+    /// Has the node that owns a named cursor let go of it.
+    ///
+    /// # Errors
+    /// Why it does not: it is in use there.
+    pub(crate) async fn release_cursor(
+        &self,
+        broker: &Broker,
+        state: &SessionState,
+    ) -> Result<(), String> {
+        let owner = owner_of(state.epoch);
+        let nodes = self.known_nodes();
+        let Some(address) = nodes.get(&owner) else {
+            // It has left.
+            return Ok(());
+        };
+        let body = requests::write(&Release {
+            client_id: state.client_id.clone(),
+        });
+        let request = Request::new(requests::RELEASE, body);
+        let address = Place::address_of(address);
+        let asked = self.peers.call(owner, address, request, RELEASE_TIMEOUT);
+        let ends = match asked.await {
+            Ok(answer) => requests::read::<Released>(&answer)?.index_ends,
+            Err(CallError::Refused(reason)) => return Err(format!("node {owner}: {reason}")),
+            // It is lost, and its members with it; should it live, it hears of
+            // the opening.
+            Err(_) => return Ok(()),
+        };
+        let ends = (0..).map(ShardId).zip(ends);
+        let ends = ends.map(|(shard, end)| (shard, Offset::new(end, 0)));
+        if self.wait_for(broker, ends.collect()).await {
+            Ok(())
+        } else {
+            Err(format!(
+                "what node {owner} has stored of it is not here yet"
+            ))
         }
     }
 
@@ -175,6 +213,17 @@ impl Cluster {
     /// Another node takes a session over: its connection here ends.
     pub(super) async fn release_here(&self, client_id: &str) -> Result<Released, String> {
         let broker = self.broker().ok_or("this node is starting or stopping")?;
+        let progress = broker.dispatch.progress();
+        let index_ends = || {
+            let shards = broker.shard_map.shards();
+            shards.map(|shard| progress.get(shard).index()).collect()
+        };
+        if let Some(name) = cursors::cursor_name(client_id) {
+            broker.cursors.give_up(&broker, name).await?;
+            return Ok(Released {
+                index_ends: index_ends(),
+            });
+        }
         let limits = LinkLimits {
             queue_messages_max: 0,
             queue_bytes_max: 0,
@@ -184,10 +233,9 @@ impl Cluster {
         let _ownership = tokio::time::timeout(RELEASE_TIMEOUT, claimed)
             .await
             .map_err(|_| "its connection does not end")?;
-        let progress = broker.dispatch.progress();
-        let shards = broker.shard_map.shards();
-        let index_ends = shards.map(|shard| progress.get(shard).index()).collect();
-        Ok(Released { index_ends })
+        Ok(Released {
+            index_ends: index_ends(),
+        })
     }
 }
 

@@ -155,9 +155,12 @@ pub(crate) async fn aim(
     }
 }
 
+fn missing(name: &str) -> HistoryError {
+    HistoryError::NotFound(format!("there is no cursor `{name}`"))
+}
+
 pub(crate) fn find(broker: &Broker, name: &str) -> Result<Arc<Cursor>, HistoryError> {
-    let missing = || HistoryError::NotFound(format!("there is no cursor `{name}`"));
-    broker.cursors.get(name).ok_or_else(missing)
+    broker.cursors.get(name).ok_or_else(|| missing(name))
 }
 
 /// Some of the cursors by name, and how many there are.
@@ -169,7 +172,7 @@ pub async fn list(
     skip: usize,
     limit: usize,
 ) -> Result<(Vec<CursorInfo>, usize), HistoryError> {
-    let all = broker.cursors.sorted();
+    let all = broker.cursors.known(broker);
     let mut infos = Vec::new();
     for cursor in all.iter().skip(skip).take(limit) {
         infos.push(info(broker, cursor, LAG_LISTED_MAX).await?);
@@ -182,7 +185,9 @@ pub async fn list(
 /// # Errors
 /// When there is none of that name, or the log cannot be read.
 pub async fn show(broker: &Arc<Broker>, name: &str) -> Result<CursorInfo, HistoryError> {
-    let cursor = find(broker, name)?;
+    let mut known = broker.cursors.known(broker).into_iter();
+    let cursor = known.find(|cursor| cursor.name() == name);
+    let cursor = cursor.ok_or_else(|| missing(name))?;
     info(broker, &cursor, LAG_MAX).await
 }
 
@@ -217,7 +222,8 @@ pub async fn seek(
     target: &Target,
     dry_run: bool,
 ) -> Result<Moved, HistoryError> {
-    let cursor = find(broker, name)?;
+    let cursor = broker.cursors.owned(broker, name).await?;
+    let cursor = cursor.ok_or_else(|| missing(name))?;
     let subscriptions = everything(cursor.filter());
     let from = cursor.positions();
     let to = aim(broker, cursor.filter(), &subscriptions, &from, target).await?;
@@ -237,8 +243,6 @@ pub async fn seek(
 pub async fn delete(broker: &Arc<Broker>, name: &str) -> Result<(), HistoryError> {
     match broker.cursors.remove(broker, name).await? {
         true => Ok(()),
-        false => Err(HistoryError::NotFound(format!(
-            "there is no cursor `{name}`"
-        ))),
+        false => Err(missing(name)),
     }
 }

@@ -149,6 +149,11 @@ impl Cursor {
         self.inner.lock().members.len()
     }
 
+    /// The connections of those who use it.
+    pub(super) fn links(&self) -> Vec<Arc<Link>> {
+        self.inner.lock().links()
+    }
+
     /// What has become of a message that its filter matches.
     pub(crate) fn standing(&self, place: Place) -> Standing {
         let inner = self.inner.lock();

@@ -9,6 +9,7 @@
 
 pub(crate) mod admin;
 mod cursor;
+mod owning;
 mod state;
 mod store;
 
@@ -42,6 +43,12 @@ pub(crate) enum CursorRefusal {
         "the cursor `{0}` is in use: share it with $share/GROUP/$cursor/…, the same group for everybody"
     )]
     InUse(String),
+    /// Clients of another node use it.
+    #[error("the cursor `{0}` is in use at another node ({1}): connect there")]
+    Elsewhere(String, String),
+    /// Nobody leads the shard it is kept in.
+    #[error("the shard of the cursor `{0}` has no leader at present: try again")]
+    NoLeader(String),
     /// There are as many as there may be.
     #[error("there are {0} cursors already: delete some, or raise limits.cursors_max")]
     TooMany(usize),
@@ -56,8 +63,19 @@ impl CursorRefusal {
             Self::OtherFilter { .. } | Self::Place(HistoryError::Asked(_)) => {
                 ReasonCode::TopicFilterInvalid
             }
-            Self::InUse(_) | Self::TooMany(_) => ReasonCode::QuotaExceeded,
+            Self::InUse(_) | Self::TooMany(_) | Self::Elsewhere(..) => ReasonCode::QuotaExceeded,
+            Self::NoLeader(_) => ReasonCode::UnspecifiedError,
             Self::Place(_) => ReasonCode::UnspecifiedError,
+        }
+    }
+}
+
+impl From<CursorRefusal> for HistoryError {
+    fn from(refusal: CursorRefusal) -> Self {
+        match refusal {
+            CursorRefusal::Place(error) => error,
+            CursorRefusal::NoLeader(_) => Self::failed(&refusal),
+            other => Self::Conflict(other.to_string()),
         }
     }
 }
@@ -71,7 +89,18 @@ pub(crate) struct Cursors {
 }
 
 impl Cursors {
-    /// A cursor that the log knew when the broker started.
+    /// The cursor of this name, owned by this node.
+    pub(crate) async fn owned(
+        &self,
+        broker: &Arc<Broker>,
+        name: &str,
+    ) -> Result<Option<Arc<Cursor>>, HistoryError> {
+        let _changing = self.changing.lock().await;
+        self.own(broker, name).await?;
+        Ok(self.get(name))
+    }
+
+    /// A cursor that the log knows.
     pub(crate) fn restore(&self, broker: &Broker, state: &SessionState) {
         if let Some(cursor) = store::read(broker, state) {
             let name = cursor.name().to_owned();
@@ -96,10 +125,13 @@ impl Cursors {
         broker: &Arc<Broker>,
         wanted: &CursorFilter<'_>,
     ) -> Result<Arc<Cursor>, CursorRefusal> {
-        if let Some(known) = self.get(wanted.name) {
+        if let Some(known) = self.get(wanted.name)
+            && (!broker.is_member() || known.member_count() > 0)
+        {
             return same_filter(known, wanted);
         }
         let _changing = self.changing.lock().await;
+        self.own(broker, wanted.name).await?;
         if let Some(known) = self.get(wanted.name) {
             return same_filter(known, wanted);
         }
@@ -120,8 +152,9 @@ impl Cursors {
         Ok(cursor)
     }
 
-    async fn remove(&self, broker: &Broker, name: &str) -> Result<bool, HistoryError> {
+    async fn remove(&self, broker: &Arc<Broker>, name: &str) -> Result<bool, HistoryError> {
         let _changing = self.changing.lock().await;
+        self.own(broker, name).await.map_err(HistoryError::from)?;
         let Some(cursor) = self.get(name) else {
             return Ok(false);
         };

@@ -19,7 +19,7 @@ use crate::shard_map::DEFAULT_NAMESPACE;
 pub(crate) const CLIENT_PREFIX: &str = "$cursor/";
 
 /// The version a session is stored with that no client ever had.
-const VERSION: u8 = 5;
+pub(super) const VERSION: u8 = 5;
 
 /// The name of the cursor that is stored under a client identifier.
 pub(crate) fn cursor_name(client_id: &str) -> Option<&str> {

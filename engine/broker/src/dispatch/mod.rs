@@ -16,6 +16,7 @@ mod acknowledge;
 mod command;
 mod fan_out;
 mod interest;
+mod owners;
 mod progress;
 mod queue;
 mod watchers;
@@ -26,10 +27,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use robustmq_log::{AppendError, CommitSink, FatalLogError};
-use robustmq_protocol::ReasonCode;
 use robustmq_record::{Batch, Offset, ShardId};
-use robustmq_views::kind::SESSION_OPENED;
-use robustmq_views::{KvError, StateBody, ViewError, Views, owner_of};
+use robustmq_views::{KvError, ViewError, Views};
 use tokio::sync::oneshot;
 
 pub(crate) use acknowledge::reason as append_failure_reason;
@@ -40,8 +39,9 @@ pub(crate) use progress::Progress;
 
 use crate::cluster::NodeLog;
 use crate::counters::Counters;
+use crate::cursors::Cursors;
 use crate::ledger::Ledger;
-use crate::link::{Link, Order};
+use crate::link::Link;
 use crate::mailbox::{OutcomeSink, Waiters};
 use crate::positions::Positions;
 use crate::registry::Registry;
@@ -76,6 +76,7 @@ pub(crate) struct DispatchSetup {
     pub(crate) ledger: Arc<Ledger>,
     /// Who has connections here, and which node this is.
     pub(crate) registry: Arc<Registry>,
+    pub(crate) cursors: Arc<Cursors>,
     pub(crate) node_id: u64,
     /// The log, which knows whether there are other nodes.
     pub(crate) log: Arc<NodeLog>,
@@ -133,6 +134,7 @@ impl Dispatch {
             counters: setup.counters,
             ledger: setup.ledger,
             registry: setup.registry,
+            cursors: setup.cursors,
             node_id: setup.node_id,
             log: setup.log,
             progress: Arc::clone(&self.progress),
@@ -283,6 +285,7 @@ struct Worker {
     counters: Arc<Counters>,
     ledger: Arc<Ledger>,
     registry: Arc<Registry>,
+    cursors: Arc<Cursors>,
     node_id: u64,
     log: Arc<NodeLog>,
     progress: Arc<Progress>,
@@ -360,24 +363,6 @@ impl Worker {
         // They look at the progress.
         self.interest
             .wake_watchers(batch.topics().map(|(_, _, topic)| topic));
-    }
-
-    /// Connections end whose sessions another node has opened after them.
-    fn end_what_others_own(&self, batch: &Batch) {
-        let openings = batch.records();
-        for record in openings.filter(|record| record.kind() == SESSION_OPENED) {
-            let Ok(StateBody::SessionOpened { epoch, .. }) = StateBody::decode(&record) else {
-                continue;
-            };
-            let Some(link) = self.registry.owner(record.client_id()) else {
-                continue;
-            };
-            if owner_of(epoch) == self.node_id {
-                link.note_opened();
-            } else if link.is_opened() {
-                link.order(Order::Disconnect(ReasonCode::SessionTakenOver));
-            }
-        }
     }
 
     fn handle_command(&mut self, command: Command) {

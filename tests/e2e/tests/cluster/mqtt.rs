@@ -146,6 +146,50 @@ fn a_qos_2_message_is_stored_once_though_its_client_changes_nodes() {
 }
 
 #[test]
+fn a_named_cursor_goes_on_at_another_node() {
+    let mut cluster = Cluster::start(3, &["cluster.node_timeout=2s"]);
+    let (mut publisher, _) = Client::accepted(cluster.node(0).address(), &Connect::new("pub"));
+    for number in 0..30 {
+        let payload = number.to_string();
+        let publish = publish("job/a", QoS::AtLeastOnce, &payload);
+        publisher.publish(&publish).expect("it runs");
+        assert!(matches!(publisher.receive(), Ok(Received::PubAck(..))));
+    }
+    let filter = "$cursor/jobs@earliest/job/#";
+    let mut found = Vec::new();
+    for node in 0..3 {
+        let client_id = format!("worker-{node}");
+        let connect = Connect::new(&client_id);
+        let (mut worker, _) = Client::accepted(cluster.node(node).address(), &connect);
+        assert_eq!(
+            worker.subscribe(filter, QoS::AtLeastOnce),
+            [ReasonCode::GrantedQoS1]
+        );
+        // While it is in use here, nobody gets it elsewhere.
+        let other = cluster.node((node + 1) % 3);
+        let (mut thief, _) = Client::accepted(other.address(), &Connect::new("thief"));
+        assert_eq!(
+            thief.subscribe(filter, QoS::AtLeastOnce),
+            [ReasonCode::QuotaExceeded]
+        );
+        found.extend((0..10).map(|_| text(&next(&mut worker))));
+        if node == 0 {
+            // What was acknowledged is stored when it leaves.
+            worker.disconnect(ReasonCode::Success).expect("it runs");
+        } else {
+            cluster.node_mut(node).stop();
+            cluster.node_mut(node).restart();
+        }
+    }
+    // What was on its way when a worker left comes again, and nothing is left out.
+    let mut numbers: Vec<usize> = found.iter().filter_map(|text| text.parse().ok()).collect();
+    let count = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!((count, numbers), (30, (0..30).collect::<Vec<_>>()));
+}
+
+#[test]
 fn takeover_by_another_node_ends_the_old_connection_with_0x8e() {
     let cluster = Cluster::start(3, &[]);
     for connect in [Connect::persistent("one"), Connect::new("two")] {
