@@ -34,14 +34,13 @@ impl Assembled {
     /// Opens log and views and starts dispatch; nobody is let in yet.
     pub(crate) async fn new(setup: Setup) -> Result<Self, StartError> {
         let (config, clock, cluster) = (setup.config, setup.clock, setup.cluster);
-        let node_id = config.node.id;
+        let (node_id, shards) = (config.node.id, config.storage.shards);
         let known = known(cluster.as_ref(), node_id)?;
-        let shard_map = ShardMap::new(config.storage.shards);
+        let shard_map = ShardMap::new(shards);
         let (counters, cursors) = <(Arc<Counters>, Arc<Cursors>)>::default();
         let registry = Arc::<Registry>::default();
-        let ledger = Arc::new(Ledger::new(node_id, config.storage.shards));
-        let dispatch = Dispatch::new(config.storage.shards);
-        let shards = config.storage.shards;
+        let ledger = Arc::new(Ledger::new(node_id, shards));
+        let dispatch = Dispatch::new(shards);
         let mailboxes = mailboxes(&config, &dispatch);
         let log_config = log_config(&config, known.as_ref());
         let log = open_log(setup.disk, log_config, &mailboxes, &dispatch)?;
@@ -82,6 +81,7 @@ impl Assembled {
             registry,
             cursors,
             rules,
+            delayed_ending: tokio::sync::Mutex::default(),
             reads: Semaphore::new(reads_max()),
             epoch: AtomicU64::new(0),
             shard_map,

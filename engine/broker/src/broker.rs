@@ -122,6 +122,8 @@ pub struct Broker {
     pub(crate) registry: Arc<Registry>,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) rules: Arc<Rules>,
+    /// Held by whoever ends the waiting of delayed messages.
+    pub(crate) delayed_ending: tokio::sync::Mutex<()>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -168,6 +170,11 @@ impl Broker {
     /// Whether this node decides what has to be decided once for a shard.
     pub(crate) fn leads(&self, shard: ShardId) -> bool {
         self.log.leads(shard)
+    }
+
+    /// The term in which this node decides for a shard, if it does.
+    pub(crate) fn term_led(&self, shard: ShardId) -> Option<u64> {
+        self.log.term_led(shard)
     }
 
     /// Whether a connected session's connection was one of this node's.
@@ -231,6 +238,11 @@ impl Broker {
     /// What the log has counted so far, by name.
     pub fn log_counters(&self) -> [(&'static str, u64); 11] {
         self.log.disk().counters().all()
+    }
+
+    /// How many messages wait for their time.
+    pub fn delayed_count(&self) -> u64 {
+        self.views.delayed_count()
     }
 
     /// What has been counted so far.

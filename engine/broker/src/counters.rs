@@ -70,6 +70,14 @@ counters! {
     auto_subscriptions,
     /// Subscriptions that could not be given to a client.
     auto_subscriptions_failed,
+    /// Messages taken to be published later.
+    messages_delayed,
+    /// Messages refused because as many wait as may.
+    messages_delayed_refused,
+    /// Delayed messages that were published.
+    messages_delayed_published,
+    /// Delayed messages that were cancelled.
+    messages_delayed_cancelled,
     /// Sessions that expired.
     sessions_expired,
     /// Records removed because they were beyond retention.

@@ -19,6 +19,7 @@ pub mod cluster;
 mod connection;
 mod counters;
 pub mod cursors;
+pub mod delayed;
 mod dispatch;
 pub mod explain;
 pub mod history;

@@ -64,11 +64,26 @@ pub(crate) struct MailboxFull;
 /// its whole batch.
 const BATCH_BYTES: usize = 64 << 10;
 
+/// Bytes that a record takes of a batch at most.
+fn size_max(record: &RecordInput<'_>) -> usize {
+    let names = record.namespace.len() + record.topic.len() + record.client_id.len();
+    record.payload.len() + record.properties.len() + names + RECORD_FIELDS_MAX
+}
+
+/// Bytes of the numbers of a record and of its entries in the batch's
+/// dictionaries.
+const RECORD_FIELDS_MAX: usize = 128;
+
+/// A batch that waits to be taken, who waits for it, and its only term.
+type Closed = (BatchBuilder, Waiters, Option<u64>);
+
 struct Open {
     builder: BatchBuilder,
     waiters: Waiters,
+    /// The only term in which the batch that is built may be appended.
+    term: Option<u64>,
     /// Batches that were closed, oldest first, and their bytes.
-    closed: VecDeque<(BatchBuilder, Waiters)>,
+    closed: VecDeque<Closed>,
     closed_bytes: usize,
     blocked: Vec<Arc<Link>>,
     /// Messages that were ever put in.
@@ -80,6 +95,7 @@ impl Open {
         Self {
             builder: BatchBuilder::new(limits),
             waiters: Waiters::default(),
+            term: None,
             closed: VecDeque::new(),
             closed_bytes: 0,
             blocked: Vec::new(),
@@ -89,7 +105,7 @@ impl Open {
 
     /// Appends a record; its slot in the batch that is built.
     fn push(&mut self, record: &RecordInput<'_>, limits: BatchLimits) -> Option<u16> {
-        if self.builder.size_bytes() >= BATCH_BYTES {
+        if self.builder.size_bytes() >= BATCH_BYTES || self.term.is_some() {
             self.close(limits);
         }
         let over = self.closed_bytes + self.builder.size_bytes() + record.payload.len();
@@ -110,6 +126,47 @@ impl Open {
         Some(slot)
     }
 
+    /// Appends records to one batch: all or none, and in that term only.
+    fn push_together(
+        &mut self,
+        records: &[RecordInput<'_>],
+        term: u64,
+        limits: BatchLimits,
+    ) -> bool {
+        let bytes: usize = records.iter().map(size_max).sum();
+        if self.closed_bytes + self.builder.size_bytes() + bytes > limits.bytes_max
+            && !self.is_empty()
+        {
+            return false;
+        }
+        if self.term != Some(term) && !self.builder.is_empty() {
+            self.close(limits);
+        }
+        self.term = Some(term);
+        let is_full = self.builder.count() + records.len() > limits.records_max
+            || self.builder.size_bytes() + bytes > BATCH_BYTES;
+        if is_full {
+            if !self.builder.is_empty() {
+                self.close(limits);
+                self.term = Some(term);
+            }
+            // One message may be larger than a mailbox.
+            let bytes_max = limits.bytes_max.max(self.builder.size_bytes() + bytes);
+            self.builder = BatchBuilder::new(BatchLimits {
+                bytes_max,
+                ..limits
+            });
+        }
+        for record in records {
+            let pushed = self.builder.try_push(record);
+            assert!(pushed.is_ok(), "room was made for all of them");
+            let messages = u64::from(record.kind == KIND_MESSAGE);
+            self.messages += messages;
+            self.waiters.messages += messages;
+        }
+        true
+    }
+
     fn is_empty(&self) -> bool {
         self.closed.is_empty() && self.builder.is_empty()
     }
@@ -118,20 +175,20 @@ impl Open {
         let builder = std::mem::replace(&mut self.builder, BatchBuilder::new(limits));
         self.closed_bytes += builder.size_bytes();
         let waiters = std::mem::take(&mut self.waiters);
-        self.closed.push_back((builder, waiters));
+        self.closed.push_back((builder, waiters, self.term.take()));
     }
 
     /// The oldest batch.
-    fn take(&mut self, limits: BatchLimits) -> Option<(BatchBuilder, Waiters)> {
+    fn take(&mut self, limits: BatchLimits) -> Option<Closed> {
         if self.closed.is_empty() {
             if self.builder.is_empty() {
                 return None;
             }
             self.close(limits);
         }
-        let (builder, waiters) = self.closed.pop_front()?;
-        self.closed_bytes -= builder.size_bytes();
-        Some((builder, waiters))
+        let closed = self.closed.pop_front()?;
+        self.closed_bytes -= closed.0.size_bytes();
+        Some(closed)
     }
 }
 
@@ -212,6 +269,40 @@ impl Mailboxes {
         receiver.await.unwrap_or(Err(AppendError::Shutdown))
     }
 
+    /// Appends records to one batch, so that all of them are in the log or none,
+    /// and only in a term in which this node leads the shard
+    /// ([`crate::broker::Broker::term_led`]). Gives who tells when they are
+    /// durable and the views show them.
+    pub(crate) async fn append_together(
+        &self,
+        shard: ShardId,
+        records: &[RecordInput<'_>],
+        term: u64,
+    ) -> oneshot::Receiver<Result<(), AppendError>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiter = Some(Waiter::Task(sender));
+        loop {
+            let mailbox = self.mailbox(shard);
+            let space = mailbox.space.notified();
+            tokio::pin!(space);
+            space.as_mut().enable();
+            let pushed = {
+                let mut open = mailbox.open.lock();
+                let pushed = open.push_together(records, term, self.limits);
+                if pushed && let Some(waiter) = waiter.take() {
+                    open.waiters.waiters.push(waiter);
+                }
+                pushed
+            };
+            if pushed {
+                break;
+            }
+            space.await;
+        }
+        self.wake(shard);
+        receiver
+    }
+
     /// Whether the log has room for messages.
     pub(crate) fn has_room(&self) -> bool {
         self.log.get().is_none_or(|log| log.has_room())
@@ -237,10 +328,10 @@ impl BatchSource for Mailboxes {
     fn take(&self, shard: ShardId) -> Option<TakenBatch> {
         // The log has one more shard, for metadata, which has no records.
         let mailbox = self.boxes.get(shard.0 as usize)?;
-        let (builder, waiters, blocked) = {
+        let (builder, waiters, term, blocked) = {
             let mut open = mailbox.open.lock();
-            let (builder, waiters) = open.take(self.limits)?;
-            (builder, waiters, std::mem::take(&mut open.blocked))
+            let (builder, waiters, term) = open.take(self.limits)?;
+            (builder, waiters, term, std::mem::take(&mut open.blocked))
         };
         for link in blocked {
             link.nudge();
@@ -249,6 +340,7 @@ impl BatchSource for Mailboxes {
         let sink = Arc::clone(&self.sink);
         Some(TakenBatch {
             builder,
+            term,
             completion: Box::new(move |result| sink.outcome(shard, result, waiters)),
         })
     }

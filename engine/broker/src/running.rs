@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::assembly::Assembled;
 use crate::broker::{Broker, Setup, StartError};
 use crate::net::{self, Doors, Listening};
-use crate::{carry, startup, timers};
+use crate::{carry, delayed, startup, timers};
 
 /// A running broker.
 pub struct Running {
@@ -35,6 +35,7 @@ impl Running {
         let doors = Doors::open(&broker, listeners, &stopped)?;
         let mut upkeep = vec![
             tokio::spawn(timers::run(Arc::clone(&broker), stopped.clone())),
+            tokio::spawn(delayed::run(Arc::clone(&broker), stopped.clone())),
             tokio::spawn(carry::run(
                 Arc::clone(&broker),
                 Arc::clone(&assembled.log),

@@ -47,8 +47,8 @@ pub use rules::{
 };
 pub use schema::KeyDoc;
 pub use sections::{
-    Anonymous, Auth, Compression, Durability, Engine, Limits, Log, LogFormat, LogLevel, Mqtt, Node,
-    Storage,
+    Anonymous, Auth, Compression, Delayed, Durability, Engine, Limits, Log, LogFormat, LogLevel,
+    Mqtt, Node, Storage,
 };
 pub use template::{Piece, Template};
 
@@ -68,6 +68,8 @@ pub struct Config {
     pub api: Api,
     /// `[mqtt]`
     pub mqtt: Mqtt,
+    /// `[delayed]`
+    pub delayed: Delayed,
     /// `[limits]`
     pub limits: Limits,
     /// `[storage]`
@@ -96,6 +98,7 @@ impl Config {
             auth: Auth::default(),
             api: Api::default(),
             mqtt: Mqtt::default(),
+            delayed: Delayed::default(),
             limits: Limits::default(),
             storage: Storage::default(),
             cluster: Cluster::default(),

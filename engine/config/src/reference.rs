@@ -8,7 +8,7 @@ use crate::listeners::{
 use crate::policy::StoragePolicy;
 use crate::rules::{AutoSubscribe, RewriteRule};
 use crate::schema::{KeyDoc, Section};
-use crate::sections::{Auth, Limits, Log, Mqtt, Node, Storage};
+use crate::sections::{Auth, Delayed, Limits, Log, Mqtt, Node, Storage};
 use crate::tables::ListedSection;
 
 /// One section as documentation.
@@ -42,6 +42,7 @@ pub fn sections() -> Vec<SectionDoc> {
         section::<Mqtt>("mqtt"),
         listed::<RewriteRule>(),
         listed::<AutoSubscribe>(),
+        section::<Delayed>("delayed"),
         section::<Limits>("limits"),
         section::<Storage>("storage"),
         listed::<StoragePolicy>(),

@@ -90,6 +90,16 @@ section! {
 }
 
 section! {
+    /// Delayed publishing: `$delayed/{seconds}/{topic}`.
+    pub struct Delayed {
+        /// False refuses publishes to `$delayed/…`; what waits is published all the same.
+        enable: bool = true;
+        /// Most messages that wait for their time; 0 for no limit but the disk.
+        max_delayed_messages: u32 = 0;
+    }
+}
+
+section! {
     /// Bounds of memory. A full queue pushes back on the socket that feeds it; nothing is dropped.
     pub struct Limits {
         /// Most connections over all listeners. The default leaves 2 000 of 20 000 open files to the log

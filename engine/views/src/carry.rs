@@ -6,7 +6,7 @@
 //! removed (a rebuild), must come to the same end. So a copy tells up to where
 //! the shard had been folded when it was made (`as_of`).
 //!
-//! Retained messages, rules and QoS 2 identifiers change as a whole. A copy counts only
+//! Retained and delayed messages, rules and QoS 2 identifiers change as a whole. A copy counts only
 //! if nothing has touched its entry from `as_of` on:
 //!
 //! - Where the whole past is known, an entry that is not there has been removed
@@ -33,6 +33,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use robustmq_record::{Offset, RecordInput, ShardId};
 
+use crate::delayed::{DelayedEntry, DelayedMessage};
 use crate::error::ViewError;
 use crate::fold::inbound::InboundEntry;
 use crate::keys;
@@ -40,7 +41,10 @@ use crate::read;
 use crate::retained::RetainedEntry;
 use crate::rule::RuleEntry;
 use crate::session::Core;
-use crate::state::{InboundCarried, RetainedCarried, RuleCarried, SessionCarried, StateBody};
+use crate::state::{
+    DelayedCarried, DelayedStored, InboundCarried, RetainedCarried, RuleCarried, SessionCarried,
+    StateBody,
+};
 use crate::store::{KeyRange, KvRead};
 
 /// Where an entry stands when a copy of it is met.
@@ -76,7 +80,7 @@ pub struct CarriedRecord {
     pub topic: String,
     /// The client a session or packet identifier belongs to; else empty.
     pub client_id: String,
-    /// The properties of a retained message; else empty.
+    /// The properties of a retained or delayed message; else empty.
     pub properties: Bytes,
     /// The encoded body.
     pub payload: Vec<u8>,
@@ -136,9 +140,15 @@ pub(crate) fn collect(
 fn copy_of(store: &dyn KvRead, key: &[u8], request: &Request) -> Result<CarriedRecord, ViewError> {
     let as_of = request.as_of;
     let dangling = || ViewError::bad_key("source");
-    let (view, namespace, name) = keys::split(key)
-        .and_then(|(view, namespace, name)| Some((view, namespace, keys::text(name)?)))
-        .ok_or_else(dangling)?;
+    let (view, namespace, name) = keys::split(key).ok_or_else(dangling)?;
+    if view == keys::DELAYED {
+        let bytes = store.get(key)?.ok_or_else(dangling)?;
+        let place = keys::take_place(name).ok_or_else(dangling)?;
+        let entry =
+            DelayedEntry::decode(place, &bytes).map_err(ViewError::damaged("delayed message"))?;
+        return Ok(delayed(namespace, entry.message, as_of));
+    }
+    let name = keys::text(name).ok_or_else(dangling)?;
     if view == keys::RETAINED {
         let bytes = store.get(key)?.ok_or_else(dangling)?;
         let entry = RetainedEntry::decode(name, &bytes).map_err(ViewError::damaged("retained"))?;
@@ -191,6 +201,27 @@ fn retained(namespace: &str, entry: RetainedEntry, as_of: Offset) -> CarriedReco
     });
     CarriedRecord {
         topic: message.topic,
+        properties: message.properties,
+        ..carried(namespace, &body)
+    }
+}
+
+fn delayed(namespace: &str, message: DelayedMessage, as_of: Offset) -> CarriedRecord {
+    let body = StateBody::DelayedCarried(DelayedCarried {
+        as_of,
+        offset: message.offset,
+        published_ms: message.published_ms,
+        publisher: message.publisher,
+        qos: message.qos,
+        retain: message.retain,
+        message_expiry_s: message.message_expiry_s,
+        stored: DelayedStored {
+            due_ms: message.due_ms,
+            topic: message.topic,
+            payload: message.payload,
+        },
+    });
+    CarriedRecord {
         properties: message.properties,
         ..carried(namespace, &body)
     }

@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::delayed::DelayedEntry;
 use crate::error::ViewError;
 use crate::fold::inbound::InboundEntry;
 use crate::keys;
@@ -70,12 +71,14 @@ pub(crate) fn digest(store: &dyn KvRead) -> Result<u64, ViewError> {
         add(keys::RULE, key, &content.encode());
         Ok(ControlFlow::Continue(()))
     })?;
+    delayed(store, &mut add)?;
     // Derived from the rest: a difference here alone is a fault of the fold.
     for view in [
         keys::TIMER,
         keys::EXPIRING,
         keys::DELIVERY,
         keys::SUBSCRIPTION,
+        keys::DUE,
     ] {
         read::scan(store, KeyRange::prefix([view]), &mut |key, _| {
             add(view, key, &[]);
@@ -83,6 +86,25 @@ pub(crate) fn digest(store: &dyn KvRead) -> Result<u64, ViewError> {
         })?;
     }
     Ok(sum)
+}
+
+fn delayed(store: &dyn KvRead, add: &mut impl FnMut(u8, &[u8], &[u8])) -> Result<(), ViewError> {
+    read::scan(
+        store,
+        KeyRange::prefix([keys::DELAYED]),
+        &mut |key, value| {
+            let place = keys::split(key).and_then(|(_, _, place)| keys::take_place(place));
+            let place = place.ok_or_else(|| ViewError::bad_key("delayed message"))?;
+            let entry = DelayedEntry::decode(place, value)
+                .map_err(ViewError::damaged("delayed message"))?;
+            let content = DelayedEntry {
+                source: Offset::ZERO,
+                ..entry
+            };
+            add(keys::DELAYED, key, &content.encode());
+            Ok(ControlFlow::Continue(()))
+        },
+    )
 }
 
 /// FNV-1a over the parts with their lengths, then mixed so that sums of many

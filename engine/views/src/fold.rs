@@ -13,6 +13,7 @@
 //!
 //! **Not here**: positions and the writing (`views`).
 
+pub(crate) mod delayed;
 mod held;
 pub(crate) mod inbound;
 pub(crate) mod messages;
@@ -101,6 +102,8 @@ pub(crate) struct Folded {
     pub(crate) unreadable: u64,
     /// Whether a record was about rules.
     pub(crate) rules_changed: bool,
+    /// Delayed messages that came, less those that went.
+    pub(crate) delayed_change: i64,
 }
 
 /// Folds batches into changes.
@@ -117,6 +120,7 @@ pub(crate) struct Fold<'a> {
     unreadable: u64,
     /// Whether a record was about rules.
     rules_changed: bool,
+    delayed_change: i64,
 }
 
 impl<'a> Fold<'a> {
@@ -129,6 +133,7 @@ impl<'a> Fold<'a> {
             sessions: BTreeMap::new(),
             unreadable: 0,
             rules_changed: false,
+            delayed_change: 0,
         }
     }
 
@@ -157,6 +162,7 @@ impl<'a> Fold<'a> {
         let folded = Folded {
             unreadable: self.unreadable,
             rules_changed: self.rules_changed,
+            delayed_change: self.delayed_change,
         };
         Ok((self.overlay.into_writes(), folded))
     }
@@ -183,6 +189,12 @@ impl<'a> Fold<'a> {
         match body {
             StateBody::RetainedCarried(carried) => self.retained_carried(record, carried),
             StateBody::InboundCarried(carried) => self.inbound_carried(record, carried),
+            StateBody::DelayedStored(stored) => {
+                self.delayed_stored(record, stored);
+                Ok(())
+            }
+            StateBody::DelayedEnded { offset, .. } => self.delayed_ended(record, offset),
+            StateBody::DelayedCarried(carried) => self.delayed_carried(record, carried),
             StateBody::RuleCarried(carried) => self.rule_carried(record, carried),
             StateBody::RulesChanged { family, changes } => {
                 self.rules_changed(record, &family, changes)

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use robustmq_record::ShardId;
 
 use crate::error::ViewError;
-use crate::fold::{Overlay, messages, rules, sessions};
+use crate::fold::{Overlay, delayed, messages, rules, sessions};
 use crate::keys;
 use crate::read;
 use crate::store::{KeyRange, KvStore, WriteBatch};
@@ -32,9 +32,15 @@ pub(crate) fn forget_shard(store: &dyn KvStore, shard: ShardId) -> Result<(), Vi
         }
         let mut overlay = Overlay::new(store);
         for key in &entries {
-            let (view, namespace, name) = keys::split(key)
-                .and_then(|(view, namespace, name)| Some((view, namespace, keys::text(name)?)))
-                .ok_or_else(|| ViewError::bad_key("source"))?;
+            let bad_key = || ViewError::bad_key("source");
+            let (view, namespace, name) = keys::split(key).ok_or_else(bad_key)?;
+            if view == keys::DELAYED {
+                let place = keys::take_place(name).ok_or_else(bad_key)?;
+                let entry = delayed::known(&overlay, namespace, place)?;
+                delayed::remove(&mut overlay, namespace, &entry.ok_or_else(bad_key)?);
+                continue;
+            }
+            let name = keys::text(name).ok_or_else(bad_key)?;
             if view == keys::RETAINED {
                 let entry = messages::known(&overlay, namespace, name)?;
                 let entry = entry.ok_or_else(|| ViewError::bad_key("source"))?;

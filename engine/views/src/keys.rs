@@ -8,6 +8,7 @@
 
 use robustmq_record::{Offset, ShardId};
 
+use crate::delayed::DelayedMessage;
 use crate::store::KeyRange;
 
 /// Version of the layout of keys and values. A store written with another one
@@ -32,9 +33,13 @@ pub(crate) const RETAINED: u8 = b'r';
 pub(crate) const EXPIRING: u8 = b'e';
 /// QoS 2 publishes that are not released.
 pub(crate) const INBOUND: u8 = b'i';
+/// Messages that wait for their time, by where they were stored.
+pub(crate) const DELAYED: u8 = b'l';
+/// The same by the time they are due.
+pub(crate) const DUE: u8 = b'f';
 /// Rules by family and name.
 pub(crate) const RULE: u8 = b'k';
-/// Retained messages, rules and sessions by the offset they depend on.
+/// Retained and delayed messages, rules and sessions by the offset they depend on.
 pub(crate) const SOURCE: u8 = b'o';
 /// While a shard is rebuilt: what was touched and is not there.
 pub(crate) const TOUCHED: u8 = b'x';
@@ -146,6 +151,32 @@ fn timed(view: u8, namespace: &str, at_ms: u64) -> Vec<u8> {
     let mut key = in_namespace(view, namespace);
     key.extend_from_slice(&at_ms.to_be_bytes());
     key
+}
+
+pub(crate) fn delayed(namespace: &str, (shard, offset): (ShardId, Offset)) -> Vec<u8> {
+    let mut key = in_namespace(DELAYED, namespace);
+    push_place(&mut key, shard, offset);
+    key
+}
+
+/// Those due at one time lie in the order of their publishing.
+pub(crate) fn due(namespace: &str, message: &DelayedMessage) -> Vec<u8> {
+    let mut key = timed(DUE, namespace, message.due_ms);
+    key.extend_from_slice(&message.published_ms.to_be_bytes());
+    push_place(&mut key, message.shard, message.offset);
+    key
+}
+
+fn push_place(key: &mut Vec<u8>, shard: ShardId, offset: Offset) {
+    key.extend_from_slice(&shard.0.to_be_bytes());
+    key.extend_from_slice(&offset.0.to_be_bytes());
+}
+
+/// Shard and offset at the end of a key.
+pub(crate) fn take_place(bytes: &[u8]) -> Option<(ShardId, Offset)> {
+    let (shard, rest) = bytes.split_first_chunk::<4>()?;
+    let offset = u64::from_be_bytes(rest.try_into().ok()?);
+    Some((ShardId(u32::from_be_bytes(*shard)), Offset(offset)))
 }
 
 /// Where the entry with key `entry` is noted under the offset it depends on.

@@ -20,6 +20,7 @@
 //! arguments.
 
 mod carry;
+mod delayed;
 mod digest;
 mod epoch;
 mod error;
@@ -41,6 +42,7 @@ mod views;
 mod wire;
 
 pub use carry::CarriedRecord;
+pub use delayed::{DelayedMessage, DelayedPage};
 pub use epoch::{EPOCH_NODE_MAX, epoch_of, owner_of};
 pub use error::ViewError;
 pub use keys::VIEW_FORMAT_VERSION;
@@ -51,9 +53,9 @@ pub use session::SessionState;
 pub use snapshot::ViewSnapshot;
 
 pub use state::{
-    AssignedEntry, EXPIRY_NEVER, InboundCarried, InflightStage, InflightState, RetainedCarried,
-    RuleCarried, RuleChange, STATE_VERSION, SessionCarried, StateBody, StateError,
-    SubscriptionState, Will, kind,
+    AssignedEntry, DelayedCarried, DelayedStored, EXPIRY_NEVER, InboundCarried, InflightStage,
+    InflightState, RetainedCarried, RuleCarried, RuleChange, STATE_VERSION, SessionCarried,
+    StateBody, StateError, SubscriptionState, Will, kind,
 };
 pub use store::{KeyRange, KvError, KvRead, KvStore, Visit, WriteBatch, WriteOp};
 pub use timer::{Timer, TimerKind};

@@ -6,6 +6,7 @@ use robustmq_protocol::PacketId;
 use robustmq_protocol::topic::Filter;
 use robustmq_record::{Offset, ShardId};
 
+use crate::delayed::{DelayedEntry, DelayedMessage, DelayedPage};
 use crate::error::ViewError;
 use crate::fold::inbound::InboundEntry;
 use crate::keys;
@@ -177,6 +178,67 @@ pub(crate) fn retained(
         })
     })?;
     Ok(found)
+}
+
+pub(crate) fn delayed_message(
+    store: &dyn KvRead,
+    namespace: &str,
+    place: (ShardId, Offset),
+) -> Result<Option<DelayedMessage>, ViewError> {
+    let stored = store.get(&keys::delayed(namespace, place))?;
+    let decode = |bytes: bytes::Bytes| DelayedEntry::decode(place, &bytes);
+    let entry = stored.map(decode).transpose();
+    let entry = entry.map_err(ViewError::damaged("delayed message"))?;
+    Ok(entry.map(|entry| entry.message))
+}
+
+pub(crate) fn delayed_messages(
+    store: &dyn KvRead,
+    namespace: &str,
+    page: &DelayedPage<'_>,
+) -> Result<Vec<DelayedMessage>, ViewError> {
+    let mut range = match page.due_ms.checked_add(1) {
+        Some(end_ms) => keys::before(keys::DUE, namespace, end_ms),
+        None => keys::view(keys::DUE, namespace),
+    };
+    if let Some(after) = page.after {
+        range = range.after(&keys::due(namespace, after));
+    }
+    let mut found = Vec::new();
+    if page.count_max == 0 || range.is_empty() {
+        return Ok(found);
+    }
+    let (mut skipped, mut bytes) = (0usize, 0usize);
+    scan(store, range, &mut |key, _| {
+        if skipped < page.skip {
+            skipped += 1;
+            return Ok(ControlFlow::Continue(()));
+        }
+        let place = keys::split(key)
+            .and_then(|(_, _, rest)| keys::take_place(rest.get(16..)?))
+            .ok_or_else(|| ViewError::bad_key("due"))?;
+        // It may have gone since the scan began.
+        if let Some(message) = delayed_message(store, namespace, place)? {
+            bytes += message.payload.len();
+            found.push(message);
+        }
+        Ok(if found.len() < page.count_max && bytes < page.bytes_max {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    })?;
+    Ok(found)
+}
+
+pub(crate) fn delayed_count(store: &dyn KvRead, namespace: &str) -> Result<u64, ViewError> {
+    let mut count = 0u64;
+    let range = keys::view(keys::DUE, namespace);
+    scan(store, range, &mut |_, _| {
+        count += 1;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(count)
 }
 
 pub(crate) fn rules(store: &dyn KvRead, namespace: &str) -> Result<Vec<Rule>, ViewError> {

@@ -12,6 +12,7 @@
 //! **Not here**: what a record changes (`fold`).
 
 mod carried;
+mod delayed;
 mod delivery;
 mod rule;
 mod session;
@@ -20,6 +21,7 @@ mod subscription;
 mod tests;
 
 pub use carried::{InboundCarried, RetainedCarried, SessionCarried};
+pub use delayed::{DelayedCarried, DelayedStored};
 pub use delivery::{AssignedEntry, InflightStage, InflightState};
 pub(crate) use delivery::{read_places, write_places};
 use robustmq_record::{Offset, RecordRef, ShardId};
@@ -63,6 +65,10 @@ pub mod kind {
     pub const SESSION_REWOUND: u8 = 13;
     /// [`super::StateBody::RulesChanged`]
     pub const RULES_CHANGED: u8 = 14;
+    /// [`super::StateBody::DelayedStored`]
+    pub const DELAYED_STORED: u8 = 15;
+    /// [`super::StateBody::DelayedEnded`]
+    pub const DELAYED_ENDED: u8 = 16;
     /// [`super::StateBody::RetainedCarried`]
     pub const RETAINED_CARRIED: u8 = 32;
     /// [`super::StateBody::SessionCarried`]
@@ -73,6 +79,8 @@ pub mod kind {
     pub const SESSION_ANNOUNCED: u8 = 35;
     /// [`super::StateBody::RuleCarried`]
     pub const RULE_CARRIED: u8 = 36;
+    /// [`super::StateBody::DelayedCarried`]
+    pub const DELAYED_CARRIED: u8 = 37;
 }
 
 /// Why a state record cannot be read.
@@ -191,6 +199,17 @@ pub enum StateBody {
         /// What becomes of each.
         changes: Vec<RuleChange>,
     },
+    /// A message that is to be published later; written to the shard of its
+    /// topic.
+    DelayedStored(DelayedStored),
+    /// A delayed message waits no more; written to the shard that holds it.
+    DelayedEnded {
+        /// Where it was stored.
+        offset: Offset,
+        /// Whether it was published, by the record before this one; else it was
+        /// cancelled.
+        published: bool,
+    },
     /// A copy of a retained message.
     RetainedCarried(RetainedCarried),
     /// A copy of a session follows: from here on, whoever lacks its beginning
@@ -202,6 +221,8 @@ pub enum StateBody {
     InboundCarried(InboundCarried),
     /// A copy of a rule.
     RuleCarried(RuleCarried),
+    /// A copy of a delayed message.
+    DelayedCarried(DelayedCarried),
 }
 
 impl StateBody {
@@ -224,11 +245,14 @@ impl StateBody {
             Self::WillFired { .. } => kind::WILL_FIRED,
             Self::InboundReleased { .. } => kind::INBOUND_RELEASED,
             Self::RulesChanged { .. } => kind::RULES_CHANGED,
+            Self::DelayedStored(_) => kind::DELAYED_STORED,
+            Self::DelayedEnded { .. } => kind::DELAYED_ENDED,
             Self::RetainedCarried(_) => kind::RETAINED_CARRIED,
             Self::SessionAnnounced => kind::SESSION_ANNOUNCED,
             Self::SessionCarried(_) => kind::SESSION_CARRIED,
             Self::InboundCarried(_) => kind::INBOUND_CARRIED,
             Self::RuleCarried(_) => kind::RULE_CARRIED,
+            Self::DelayedCarried(_) => kind::DELAYED_CARRIED,
         }
     }
 
@@ -303,6 +327,12 @@ impl StateBody {
             }
             Self::InboundCarried(carried) => carried.write(out),
             Self::RuleCarried(carried) => carried.write(out),
+            Self::DelayedCarried(carried) => carried.write(out),
+            Self::DelayedStored(stored) => stored.write(out),
+            Self::DelayedEnded { offset, published } => {
+                out.number(offset.0);
+                out.bool(*published);
+            }
         }
     }
 
@@ -321,8 +351,8 @@ impl StateBody {
     pub fn decode_parts(kind: u8, client_id: &str, payload: &[u8]) -> Result<Self, StateError> {
         let known = matches!(
             kind,
-            kind::SESSION_OPENED..=kind::RULES_CHANGED
-                | kind::RETAINED_CARRIED..=kind::RULE_CARRIED
+            kind::SESSION_OPENED..=kind::DELAYED_ENDED
+                | kind::RETAINED_CARRIED..=kind::DELAYED_CARRIED
         );
         if !known {
             return Err(StateError::UnknownKind(kind));
@@ -333,7 +363,7 @@ impl StateBody {
             return Err(StateError::UnknownVersion(version));
         }
         let body = match kind {
-            kind::RETAINED_CARRIED..=kind::RULE_CARRIED => {
+            kind::RETAINED_CARRIED..=kind::DELAYED_CARRIED => {
                 Self::read_carried(kind, client_id, &mut input)?
             }
             _ => Self::read(kind, &mut input)?,
@@ -398,6 +428,11 @@ impl StateBody {
                 family: input.string()?,
                 changes: input.list(RuleChange::read)?,
             },
+            kind::DELAYED_STORED => Self::DelayedStored(DelayedStored::read(input)?),
+            kind::DELAYED_ENDED => Self::DelayedEnded {
+                offset: Offset(input.number()?),
+                published: input.bool()?,
+            },
             _ => return Err(input.error("no body of this kind is known")),
         })
     }
@@ -411,7 +446,8 @@ impl StateBody {
                 session: SessionState::read(client_id, input)?,
             })),
             kind::INBOUND_CARRIED => Self::InboundCarried(InboundCarried::read(input)?),
-            _ => Self::RuleCarried(RuleCarried::read(input)?),
+            kind::RULE_CARRIED => Self::RuleCarried(RuleCarried::read(input)?),
+            _ => Self::DelayedCarried(DelayedCarried::read(input)?),
         })
     }
 }

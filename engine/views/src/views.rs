@@ -4,6 +4,7 @@
 //! 1. One update is one atomic write, its positions included.
 //! 2. What is below a shard's position is never applied again.
 
+mod delayed;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +60,7 @@ pub struct Views {
     writer: Mutex<()>,
     unreadable: AtomicU64,
     rules_version: AtomicU64,
+    delayed_count: AtomicU64,
 }
 
 impl Views {
@@ -68,8 +70,10 @@ impl Views {
     /// When the store cannot be read.
     pub fn new(store: Arc<dyn KvStore>) -> Result<Self, ViewError> {
         let positions = Positions::load(&*store)?;
+        let delayed_count = read::delayed_count(&*store, NAMESPACE_DEFAULT)?;
         Ok(Self {
             store,
+            delayed_count: AtomicU64::new(delayed_count),
             positions,
             writer: Mutex::new(()),
             unreadable: AtomicU64::new(0),
@@ -103,6 +107,8 @@ impl Views {
         let start = start.max(first);
         let rebuild = (start > first).then_some(start);
         forget::forget_shard(&*self.store, shard)?;
+        let delayed_count = read::delayed_count(&*self.store, NAMESPACE_DEFAULT)?;
+        self.delayed_count.store(delayed_count, Ordering::Relaxed);
         let mut writes = WriteBatch::new();
         positions::put(&mut writes, keys::APPLIED, shard, start);
         match rebuild {
@@ -217,6 +223,8 @@ impl Views {
             }
         }
         self.store.write(writes)?;
+        self.delayed_count
+            .fetch_add(folded.delayed_change as u64, Ordering::Relaxed);
         if folded.rules_changed {
             self.rules_version.fetch_add(1, Ordering::Release);
         }

@@ -23,6 +23,10 @@ pub type CommandCompletion = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 pub struct TakenBatch {
     /// The records; at least one.
     pub builder: BatchBuilder,
+    /// The only term of the shard's group in which it may be appended, if that
+    /// matters to whoever gave it; see `Groups::term_led` of the replication. A
+    /// log that is not replicated has no terms and appends it.
+    pub term: Option<u64>,
     /// Called exactly once, on the writer's thread, after the sink was told.
     pub completion: BatchCompletion,
 }

@@ -193,6 +193,7 @@ impl Bench {
         });
         let taken = TakenBatch {
             builder,
+            term: None,
             completion,
         };
         self.queue.push(shard, taken);

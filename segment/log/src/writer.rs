@@ -158,6 +158,7 @@ impl Writer {
         let TakenBatch {
             builder,
             completion,
+            term: _,
         } = taken;
         if let Some(fatal) = self.state.fatal() {
             return completion(Err(AppendError::Poisoned(fatal.clone())));

@@ -223,9 +223,20 @@ impl Groups {
     /// When there is no such shard.
     #[must_use]
     pub fn leads(&self, shard: ShardId) -> bool {
+        self.term_led(shard).is_some()
+    }
+
+    /// The term in which this node leads a shard, once it has applied all that
+    /// was before. What it decides then from what it has applied, and appends in
+    /// that term only ([`robustmq_log::TakenBatch::term`]), nobody else decides.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    #[must_use]
+    pub fn term_led(&self, shard: ShardId) -> Option<u64> {
         let group = &self.groups[shard.0 as usize];
-        let leadership = group.leadership();
-        leadership.is_some_and(|leader| leader.is_here && group.applied_term() >= leader.term)
+        let leader = group.leadership().filter(|leader| leader.is_here)?;
+        (group.applied_term() >= leader.term).then_some(leader.term)
     }
 
     /// Answers another node. What has to keep its order is done before this

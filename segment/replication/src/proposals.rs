@@ -11,6 +11,8 @@
 //!    of that later term was applied here.
 //! 2. Batches of one node are in the log in the order in which it proposed them:
 //!    the leader appends only what follows the last one of the same origin.
+//! 3. A batch that is for one term only is appended in that term or not at all:
+//!    at a later one it is given up, after that invariant's proof of its absence.
 //!
 //! **Not here**: which node leads ([`crate::proposer`]).
 
@@ -28,6 +30,10 @@ pub(crate) type Held = Box<dyn Send>;
 
 struct Waiting {
     sequence: u64,
+    /// The only term that it is for.
+    term_only: Option<u64>,
+    /// The term in which it has a place behind others, and behind which one.
+    placed: Option<(u64, Option<u64>)>,
     batch: Arc<Batch>,
     completion: BatchCompletion,
     _held: Held,
@@ -35,14 +41,14 @@ struct Waiting {
 
 #[derive(Default)]
 struct State {
-    /// In the order of their sequence numbers, without gaps.
+    /// In the order of their sequence numbers.
     waiting: VecDeque<Waiting>,
     sequence_next: u64,
     /// The term in which the first `sent` of them were proposed.
     term: u64,
     sent: usize,
-    /// The first one that was proposed in the term.
-    first: u64,
+    /// The last one that was given its place in the term.
+    placed_last: Option<u64>,
     /// Increases whenever all has to be proposed again.
     attempt: u64,
 }
@@ -75,12 +81,20 @@ impl Proposals {
     }
 
     /// Notes a batch that bears the mark given last.
-    pub(crate) fn push(&self, batch: Arc<Batch>, completion: BatchCompletion, held: Held) {
+    pub(crate) fn push(
+        &self,
+        batch: Arc<Batch>,
+        term_only: Option<u64>,
+        completion: BatchCompletion,
+        held: Held,
+    ) {
         let mut state = self.state.lock();
         let sequence = state.sequence_next;
         state.sequence_next += 1;
         state.waiting.push_back(Waiting {
             sequence,
+            term_only,
+            placed: None,
             batch,
             completion,
             _held: held,
@@ -91,18 +105,27 @@ impl Proposals {
     /// entries of earlier terms have been applied. Also tells which attempt it
     /// is.
     pub(crate) fn take_unsent(&self, term: u64) -> (u64, Vec<Proposed>) {
+        let mut late = Vec::new();
         let mut state = self.state.lock();
         if state.term != term {
             assert!(state.term < term, "terms do not go back");
             state.term = term;
             state.sent = 0;
             state.attempt += 1;
-            state.first = match state.waiting.front() {
-                Some(first) => first.sequence,
-                None => state.sequence_next,
-            };
+            state.placed_last = None;
         }
-        let first = state.first;
+        let waiting = std::mem::take(&mut state.waiting);
+        for mut one in waiting {
+            let has_place = one.placed.is_some_and(|(placed, _)| placed == term);
+            if !has_place && one.term_only.is_some_and(|only| only != term) {
+                late.push(one);
+                continue;
+            }
+            if !has_place {
+                one.placed = Some((term, state.placed_last.replace(one.sequence)));
+            }
+            state.waiting.push_back(one);
+        }
         let unsent = state.waiting.iter().skip(state.sent);
         let unsent = unsent.map(|waiting| Proposed {
             term,
@@ -111,12 +134,17 @@ impl Proposals {
                 run: self.run,
                 sequence: waiting.sequence,
             },
-            is_first: waiting.sequence == first,
+            previous: waiting.placed.and_then(|(_, previous)| previous),
             batch: Arc::clone(&waiting.batch),
         });
         let unsent = unsent.collect();
         state.sent = state.waiting.len();
-        (state.attempt, unsent)
+        let attempt = state.attempt;
+        drop(state);
+        for one in late {
+            (one.completion)(Err(AppendError::NotLeader));
+        }
+        (attempt, unsent)
     }
 
     /// Whether there is something that was not proposed in the term yet.
@@ -200,11 +228,11 @@ impl Accepted {
         } = proposed.origin;
         match self.sequences.get_mut(&(node, run)) {
             Some(last) if sequence <= *last => Verdict::Known,
-            Some(last) if sequence == *last + 1 => {
+            Some(last) if proposed.previous == Some(*last) => {
                 *last = sequence;
                 Verdict::Append
             }
-            None if proposed.is_first => {
+            None if proposed.previous.is_none() => {
                 self.sequences.insert((node, run), sequence);
                 Verdict::Append
             }

@@ -88,6 +88,7 @@ impl Proposer {
         {
             let TakenBatch {
                 mut builder,
+                term,
                 completion,
             } = taken;
             bytes += builder.size_bytes();
@@ -104,7 +105,7 @@ impl Proposer {
             // The leader gives it its place.
             let batch = Arc::new(builder.finish(self.shard, 1, Term(0)));
             let held = Box::new(Arc::clone(round));
-            self.group.proposals.push(batch, completion, held);
+            self.group.proposals.push(batch, term, completion, held);
         }
         round.is_some()
     }

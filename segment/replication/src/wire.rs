@@ -148,7 +148,7 @@ struct ProposeHead {
     node: u64,
     run: u64,
     sequence: u64,
-    is_first: bool,
+    previous: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -161,8 +161,8 @@ pub(crate) struct Proposed {
     /// The term in which alone it may be appended.
     pub(crate) term: u64,
     pub(crate) origin: Mark,
-    /// The first one of its origin in the term.
-    pub(crate) is_first: bool,
+    /// The one before it of the same origin in the term, if any.
+    pub(crate) previous: Option<u64>,
     pub(crate) batch: Arc<Batch>,
 }
 
@@ -382,7 +382,7 @@ pub(crate) fn write_proposed(group: ShardId, proposed: &Proposed) -> Bytes {
         node: proposed.origin.node,
         run: proposed.origin.run,
         sequence: proposed.origin.sequence,
-        is_first: proposed.is_first,
+        previous: proposed.previous,
     };
     message(group, &head, &[proposed.batch.body()])
 }
@@ -397,7 +397,7 @@ pub(crate) fn read_proposed(bytes: Bytes) -> Result<Proposed, WireError> {
             run: head.run,
             sequence: head.sequence,
         },
-        is_first: head.is_first,
+        previous: head.previous,
         batch: Arc::new(batch),
     })
 }

@@ -33,6 +33,13 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
         counter.inc_by(count);
         registry.register(name, "see docs/http.md", counter);
     }
+    let delayed = Gauge::<i64>::default();
+    delayed.set(app.broker.delayed_count().try_into().unwrap_or(i64::MAX));
+    registry.register(
+        "delayed_count",
+        "Messages that wait for their time",
+        delayed,
+    );
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -3,6 +3,7 @@
 mod auto_subscribe;
 mod cluster;
 mod cursors;
+mod delayed;
 mod explain;
 mod messages;
 mod metrics;
@@ -109,6 +110,9 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(cluster::join))
         .routes(routes!(cluster::leave))
         .routes(routes!(cluster::rebalance))
+        .routes(routes!(delayed::settings, delayed::change_settings))
+        .routes(routes!(delayed::list))
+        .routes(routes!(delayed::show, delayed::cancel))
         .route_layer(middleware::from_fn_with_state(
             app.clone(),
             auth::require_key,

@@ -15,6 +15,7 @@
 //! **Not here**: consensus ([`robustmq_replication`]), connections
 //! ([`robustmq_peers`]).
 
+mod delayed;
 mod identity;
 mod join;
 mod members;

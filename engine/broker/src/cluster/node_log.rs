@@ -12,6 +12,9 @@ use robustmq_log::{DiskLog, LogReader, ShardLog, ShardPosition};
 use robustmq_record::ShardId;
 use robustmq_replication::Groups;
 
+/// The term of a node that is alone: no group has it.
+const TERM_ALONE: u64 = 0;
+
 /// A node's log.
 pub(crate) struct NodeLog {
     disk: Arc<DiskLog>,
@@ -45,9 +48,15 @@ impl NodeLog {
     /// Whether this node decides about what has to be decided once for a shard:
     /// timers, what is carried forward.
     pub(crate) fn leads(&self, shard: ShardId) -> bool {
+        self.term_led(shard).is_some()
+    }
+
+    /// The term in which this node leads a shard. What it appends for that term
+    /// only is appended before anybody else decides.
+    pub(crate) fn term_led(&self, shard: ShardId) -> Option<u64> {
         match self.groups.get() {
-            Some(groups) => groups.leads(shard),
-            None => self.disk.commits_itself(),
+            Some(groups) => groups.term_led(shard),
+            None => self.disk.commits_itself().then_some(TERM_ALONE),
         }
     }
 }

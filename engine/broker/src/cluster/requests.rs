@@ -10,6 +10,7 @@ use robustmq_replication::kind as groups;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::delayed::Cancel;
 use super::join::JoinError;
 use super::place::Place;
 use super::{Cluster, Door};
@@ -24,6 +25,8 @@ pub(super) const RELEASE: u16 = 66;
 pub(super) const STATUS: u16 = 67;
 /// The asked node is to hand on groups that others should lead.
 pub(super) const REBALANCE: u16 = 68;
+/// The asked node, which leads its shard, is to cancel a delayed message.
+pub(super) const CANCEL_DELAYED: u16 = 69;
 
 /// How long an answer may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -189,6 +192,11 @@ impl Handler for Door {
                     let release: Release = read(&body)?;
                     let released = cluster.release_here(&release.client_id).await;
                     released.map(|released| write(&released))
+                }
+                CANCEL_DELAYED => {
+                    let cancel: Cancel = read(&body)?;
+                    let cancelled = cluster.cancel_delayed_here(&cancel.id).await;
+                    cancelled.map(|cancelled| write(&cancelled))
                 }
                 STATUS => Ok(write(&cluster.status_here())),
                 REBALANCE => {

@@ -7,11 +7,13 @@ use robustmq_protocol::session::inbound::{PublishDecision, PublishIn, ReleaseDec
 use robustmq_protocol::session::outbound::PubrecDecision;
 use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
 use robustmq_record::{KIND_MESSAGE, RecordInput, ShardId};
+use robustmq_views::kind;
 
-use super::rules::Refusal;
+use super::rules::{Destination, Refusal};
 use super::session::{Ending, Session};
 use super::subscribe::{SubscribeRequest, UnsubscribeRequest};
 use super::wire;
+use crate::delayed::{self, Delayed};
 use crate::link::Ticket;
 use crate::mailbox::Appender;
 use crate::rules::Rulebook;
@@ -37,7 +39,7 @@ pub(super) struct Handled {
 /// the first of the input.
 #[derive(Clone, Debug)]
 pub(super) struct Stalled {
-    topic: Box<str>,
+    destination: Destination<'static>,
     ticket: Option<u64>,
 }
 
@@ -150,7 +152,11 @@ impl Session {
         now_ms: u64,
     ) -> Step {
         if let Some(stalled) = self.stalled.take() {
-            return self.store(publish, &stalled.topic, stalled.ticket, appender, now_ms);
+            let Stalled {
+                destination,
+                ticket,
+            } = stalled;
+            return self.store(publish, destination, ticket, appender, now_ms);
         }
         let taken = PublishIn {
             dup: publish.dup,
@@ -188,17 +194,18 @@ impl Session {
         if replaces && publish.qos == QoS::AtLeastOnce {
             self.release_replaced(publish.packet_id);
         }
-        let name = self.published_name(topic, rules).and_then(|name| {
-            let refusal = self.refusal(&name);
-            refusal.map_or(Ok(name), |reason| Err(reason.into()))
+        let destination = self.destination(topic, rules, now_ms);
+        let destination = destination.and_then(|destination| {
+            let refusal = self.refusal(&destination.topic);
+            refusal.map_or(Ok(destination), |reason| Err(reason.into()))
         });
-        match name {
+        match destination {
             Err(refusal) => {
                 self.explain_refusal(publish.packet_id, refusal.text);
                 self.reject(topic, ticket, refusal);
                 Step::Next
             }
-            Ok(name) => self.store(publish, &name, ticket, appender, now_ms),
+            Ok(destination) => self.store(publish, destination, ticket, appender, now_ms),
         }
     }
 
@@ -237,16 +244,19 @@ impl Session {
     fn store(
         &mut self,
         publish: &Publish<'_>,
-        topic: &str,
+        destination: Destination<'_>,
         ticket: Option<u64>,
         appender: &mut Appender<'_>,
         now_ms: u64,
     ) -> Step {
-        if self.append(publish, topic, ticket, appender, now_ms) {
+        if self.append(publish, &destination, ticket, appender, now_ms) {
             return Step::Next;
         }
         self.stalled = Some(Stalled {
-            topic: topic.into(),
+            destination: Destination {
+                topic: Cow::Owned(destination.topic.into_owned()),
+                ..destination
+            },
             ticket,
         });
         Step::Stall
@@ -266,28 +276,36 @@ impl Session {
     fn append(
         &mut self,
         publish: &Publish<'_>,
-        topic: &str,
+        destination: &Destination<'_>,
         ticket: Option<u64>,
         appender: &mut Appender<'_>,
         now_ms: u64,
     ) -> bool {
+        let topic = &*destination.topic;
         let shard = self.broker.shard_map.topic(DEFAULT_NAMESPACE, topic);
         let stored_id = publish
             .packet_id
             .filter(|_| publish.qos == QoS::ExactlyOnce);
         let default_expiry_s = self.broker.message_expiry_s;
+        let body = destination
+            .due_ms
+            .map(|due_ms| delayed::body(Delayed { topic, due_ms }, publish.payload));
+        let (kind, key) = match body {
+            Some(_) => (kind::DELAYED_STORED, ""),
+            None => (KIND_MESSAGE, topic),
+        };
         let record = RecordInput {
-            kind: KIND_MESSAGE,
+            kind,
             qos: publish.qos as u8,
             retain: publish.retain,
             namespace: DEFAULT_NAMESPACE,
-            topic,
+            topic: key,
             client_id: self.link.client_id(),
             timestamp_ms: now_ms,
             message_expiry_s: publish.properties.message_expiry.or(default_expiry_s),
             packet_id: stored_id.map(PacketId::get),
             properties: &properties(&publish.properties.forwarded),
-            payload: publish.payload,
+            payload: body.as_deref().unwrap_or(publish.payload),
         };
         if appender
             .push(shard, &record, ticket.map(Ticket::Publish))
@@ -299,6 +317,9 @@ impl Session {
             self.inbound_shards.insert(packet_id, shard);
         }
         self.broker.counters.publishes_accepted.add(1);
+        if destination.due_ms.is_some() {
+            self.broker.counters.messages_delayed.add(1);
+        }
         true
     }
 

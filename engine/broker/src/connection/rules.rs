@@ -10,6 +10,7 @@ use robustmq_views::Will;
 use super::session::Session;
 use super::subscribe::Requested;
 use crate::broker::Broker;
+use crate::delayed::{self, Delayed};
 use crate::rules::auto_subscribe::Connecting;
 use crate::rules::{Rulebook, rewrite};
 use crate::subscription::SubscriptionOptions;
@@ -31,6 +32,14 @@ impl From<ReasonCode> for Refusal {
 /// What a client is told when a rule makes no topic of its topic.
 pub(super) const NO_TOPIC: &str = "what a rewrite rule makes of the topic is not valid";
 
+/// Where a publish goes.
+#[derive(Clone, Debug)]
+pub(super) struct Destination<'a> {
+    pub(super) topic: Cow<'a, str>,
+    /// When it is published, milliseconds since the Unix epoch; none for now.
+    pub(super) due_ms: Option<u64>,
+}
+
 /// Gives a will the topic that rules have for it, and checks that it may be
 /// published there.
 pub(super) fn admit_will(
@@ -49,15 +58,44 @@ pub(super) fn admit_will(
             will.topic = name;
         }
     }
-    match will.topic.starts_with('$') {
+    let topic = match delayed::is_delayed(&will.topic) {
+        true => delayed::parse(&will.topic, broker.clock.wall_ms())?.topic,
+        false => &will.topic,
+    };
+    match topic.starts_with('$') {
         true => Err("topics that begin with $ are the broker's"),
         false => Ok(()),
     }
 }
 
 impl Session {
+    /// Where a publish goes, and when: at once, or later.
+    pub(super) fn destination<'a>(
+        &self,
+        name: &'a str,
+        rules: Option<&Rulebook>,
+        now_ms: u64,
+    ) -> Result<Destination<'a>, Refusal> {
+        let name = self.published_name(name, rules)?;
+        if !delayed::is_delayed(&name) {
+            return Ok(Destination {
+                topic: name,
+                due_ms: None,
+            });
+        }
+        let admitted = delayed::admit(&self.broker, &name, now_ms);
+        let Delayed { topic, due_ms } = admitted.map_err(|refused| Refusal {
+            reason: refused.reason,
+            text: Some(refused.text),
+        })?;
+        Ok(Destination {
+            topic: Cow::Owned(topic.to_owned()),
+            due_ms: Some(due_ms),
+        })
+    }
+
     /// The name under which a publish is stored.
-    pub(super) fn published_name<'a>(
+    fn published_name<'a>(
         &self,
         name: &'a str,
         rules: Option<&Rulebook>,

@@ -79,7 +79,8 @@ impl FanOut {
         self.wanted.clear();
         for (_, _, topic) in batch.topics() {
             let matches = interest.matches(topic);
-            let wanted = !matches.is_empty() || interest.is_watched(topic);
+            // State records have no topic: nobody missing is to be told of.
+            let wanted = topic.is_empty() || !matches.is_empty() || interest.is_watched(topic);
             self.wanted.push(wanted);
             self.matches.push(matches);
         }

@@ -26,13 +26,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use robustmq_config::{AutoSubscribe, Config, RewriteRule, RuleFault};
+use robustmq_config::{AutoSubscribe, Config, Delayed, RewriteRule, RuleFault};
 use robustmq_record::{RecordInput, ShardId};
 use robustmq_views::{Rule, RuleChange, StateBody, Views};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::broker::Broker;
+use crate::delayed::DelayedSettings;
 use crate::history::HistoryError;
 use crate::shard_map::DEFAULT_NAMESPACE;
 use auto_subscribe::AutoSubscriptions;
@@ -47,6 +48,8 @@ pub(crate) mod family {
     pub(crate) const TOPIC_REWRITE: &str = "topic_rewrite";
     /// Subscriptions that every client gets.
     pub(crate) const AUTO_SUBSCRIBE: &str = "auto_subscribe";
+    /// Delayed publishing.
+    pub(crate) const DELAYED: &str = "delayed";
 }
 
 /// Where a rule comes from.
@@ -63,12 +66,14 @@ pub enum RuleSource {
 struct Configured {
     rewrites: Vec<RewriteRule>,
     auto_subscriptions: Vec<AutoSubscribe>,
+    delayed: Delayed,
 }
 
 /// All rules as they are at one moment.
 pub(crate) struct Rulebook {
     pub(crate) rewrites: Rewrites,
     pub(crate) auto_subscriptions: AutoSubscriptions,
+    pub(crate) delayed: DelayedSettings,
 }
 
 impl Rulebook {
@@ -80,6 +85,7 @@ impl Rulebook {
                 &configured.auto_subscriptions,
                 of(family::AUTO_SUBSCRIBE),
             ),
+            delayed: DelayedSettings::new(&configured.delayed, of(family::DELAYED)),
         }
     }
 
@@ -110,6 +116,7 @@ impl Rules {
         let configured = Configured {
             rewrites: config.mqtt.rewrite.clone(),
             auto_subscriptions: config.mqtt.auto_subscribe.clone(),
+            delayed: config.delayed.clone(),
         };
         let book = Rulebook::new(&configured, &[]);
         Self {
@@ -180,7 +187,7 @@ pub(crate) async fn change(
 }
 
 /// A rule that is set.
-fn set(name: String, definition: &impl Serialize) -> RuleChange {
+pub(crate) fn set(name: String, definition: &impl Serialize) -> RuleChange {
     // Structs of texts and numbers become JSON.
     let definition = serde_json::to_vec(definition).unwrap_or_default();
     RuleChange {
@@ -199,7 +206,7 @@ fn removed(name: &str) -> RuleChange {
 
 /// Reads the definition of a stored rule; one that this version does not
 /// understand is left alone.
-fn read<T: serde::de::DeserializeOwned>(rule: &Rule) -> Option<T> {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(rule: &Rule) -> Option<T> {
     serde_json::from_slice(&rule.definition)
         .map_err(|error| {
             tracing::error!(family = rule.family, name = rule.name, %error, "a rule of the log cannot be understood and is not in force");

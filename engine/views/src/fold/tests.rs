@@ -192,7 +192,7 @@ proptest! {
 #[test]
 fn made_up_logs_fill_every_view() {
     let mut filled = Counts::default();
-    for seed in 0..20 {
+    for seed in 0..40 {
         let counts = fold_each(sample_log(seed).batches()).counts();
         let counts = counts.expect("memory can be read");
         filled.sessions += counts.sessions;

@@ -93,6 +93,39 @@ prop_compose! {
     }
 }
 
+fn delayed() -> impl Strategy<Value = StateBody> {
+    let stored = || {
+        (any::<(u64, String)>(), bytes()).prop_map(|((due_ms, topic), payload)| DelayedStored {
+            due_ms,
+            topic,
+            payload: payload.into(),
+        })
+    };
+    let carried = (
+        any::<(u64, u64, u64, String, bool)>(),
+        (0u8..3, any::<Option<u32>>()),
+        stored(),
+    )
+        .prop_map(|(fields, (qos, message_expiry_s), stored)| {
+            let (as_of, offset, published_ms, publisher, retain) = fields;
+            StateBody::DelayedCarried(DelayedCarried {
+                as_of: Offset(as_of),
+                offset: Offset(offset),
+                published_ms,
+                publisher,
+                qos,
+                retain,
+                message_expiry_s,
+                stored,
+            })
+        });
+    let ended = any::<(u64, bool)>().prop_map(|(offset, published)| StateBody::DelayedEnded {
+        offset: Offset(offset),
+        published,
+    });
+    prop_oneof![stored().prop_map(StateBody::DelayedStored), carried, ended]
+}
+
 fn rules() -> impl Strategy<Value = StateBody> {
     let change = (any::<String>(), proptest::option::of(bytes())).prop_map(|(name, definition)| {
         let definition = definition.map(Bytes::from);
@@ -173,6 +206,7 @@ fn body() -> impl Strategy<Value = StateBody> {
     prop_oneof![
         7 => session_body(),
         2 => rules(),
+        3 => delayed(),
         1 => cursor,
         1 => vec(entry(), 0..4).prop_map(|entries| StateBody::OutboundAssigned { entries }),
         1 => vec(entry(), 0..4).prop_map(|entries| StateBody::ReplayAssigned { entries }),
@@ -201,8 +235,13 @@ proptest! {
     fn a_body_cut_short_is_refused(body in body(), cut in any::<prop::sample::Index>()) {
         let bytes = body.encode();
         let cut = cut.index(bytes.len());
-        // The payload of a retained message is whatever is left.
-        if body.kind() != kind::RETAINED_CARRIED {
+        // The payload of a message is whatever is left.
+        let messages = [
+            kind::RETAINED_CARRIED,
+            kind::DELAYED_STORED,
+            kind::DELAYED_CARRIED,
+        ];
+        if !messages.contains(&body.kind()) {
             prop_assert!(decode(body.kind(), &bytes[..cut]).is_err());
         }
     }
@@ -332,4 +371,15 @@ fn rules_of_version_1_are_read_for_ever() {
     };
     let bytes = [1, 1, b'f', 2, 1, b'a', 1, 2, b'{', b'}', 1, b'b', 0, 0];
     assert_eq!(rules.encode(), bytes);
+    let delayed = StateBody::DelayedStored(DelayedStored {
+        due_ms: 1_000,
+        topic: "t".to_owned(),
+        payload: Bytes::from_static(b"p"),
+    });
+    assert_eq!(delayed.encode(), [1, 0xe8, 7, 1, b't', b'p']);
+    let ended = StateBody::DelayedEnded {
+        offset: Offset(5),
+        published: true,
+    };
+    assert_eq!(ended.encode(), [1, 5, 1]);
 }

@@ -10,7 +10,8 @@ use robustmq_record::{
 use super::Chance;
 use crate::carry::CarriedRecord;
 use crate::state::{
-    EXPIRY_NEVER, InflightStage, InflightState, RuleChange, StateBody, SubscriptionState, Will,
+    DelayedStored, EXPIRY_NEVER, InflightStage, InflightState, RuleChange, StateBody,
+    SubscriptionState, Will,
 };
 use crate::views::NAMESPACE_DEFAULT;
 
@@ -210,8 +211,9 @@ impl Sampler {
     /// A record and the shard it belongs to.
     pub fn record(&mut self) -> (ShardId, SampleRecord) {
         self.now_ms += self.chance.below(2_000);
-        let (shard, mut record) = match self.chance.below(11) {
+        let (shard, mut record) = match self.chance.below(13) {
             0..=2 => self.message(),
+            11 | 12 => self.delayed(),
             3 => self.release(),
             4 => self.rules(),
             _ => self.session(),
@@ -276,6 +278,28 @@ impl Sampler {
         let packet_id = self.packet_id();
         let body = StateBody::InboundReleased { packet_id };
         (self.shard(), SampleRecord::state(&client_id, &body))
+    }
+
+    fn delayed(&mut self) -> (ShardId, SampleRecord) {
+        if self.chance.once_in(2) {
+            let (shard, offset) = self.place();
+            let published = self.chance.once_in(2);
+            let body = StateBody::DelayedEnded { offset, published };
+            return (shard, SampleRecord::state("", &body));
+        }
+        let (shard, message) = self.message();
+        let body = StateBody::DelayedStored(DelayedStored {
+            due_ms: self.now_ms + self.chance.below(9_000),
+            topic: message.topic,
+            payload: message.payload.into(),
+        });
+        let record = SampleRecord {
+            kind: body.kind(),
+            topic: String::new(),
+            payload: body.encode(),
+            ..message
+        };
+        (shard, record)
     }
 
     fn rules(&mut self) -> (ShardId, SampleRecord) {

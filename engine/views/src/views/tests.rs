@@ -17,6 +17,7 @@ use crate::timer::{Timer, TimerKind};
 use crate::views::{NAMESPACE_DEFAULT, Views};
 
 mod carried;
+mod delayed;
 mod inbound;
 mod positions;
 mod retained;

@@ -50,6 +50,7 @@ fn fill(bench: &mut Bench, batches: u64) {
             shard,
             TakenBatch {
                 builder,
+                term: None,
                 completion,
             },
         );

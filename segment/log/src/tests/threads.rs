@@ -54,6 +54,7 @@ impl BatchSource for Mailboxes {
         });
         Some(TakenBatch {
             builder,
+            term: None,
             completion,
         })
     }

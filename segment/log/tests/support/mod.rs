@@ -62,6 +62,7 @@ impl BatchSource for Mailboxes {
         });
         Some(TakenBatch {
             builder,
+            term: None,
             completion,
         })
     }

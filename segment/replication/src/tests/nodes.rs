@@ -116,6 +116,7 @@ impl Running {
         builder.try_push(&record).expect("it is small");
         self.waiting.0.lock().push(TakenBatch {
             builder,
+            term: None,
             // A test that has given up does not wait.
             completion: Box::new(move |outcome| drop(told.send(outcome))),
         });

@@ -62,6 +62,7 @@ async fn a_log_from_before_it_was_a_groups_goes_on_and_others_get_all_of_it()
     builder.try_push(&record).expect("it is small");
     let source = One(Mutex::new(Some(TakenBatch {
         builder,
+        term: None,
         completion: Box::new(move |outcome| told.send(outcome).expect("the test waits")),
     })));
     let (log, _) = DiskLog::open(

@@ -1,5 +1,6 @@
 //! Several nodes as processes: clients may be connected to any of them.
 
+mod delayed;
 mod failures;
 mod growing;
 mod mqtt;

@@ -4,6 +4,7 @@
 mod auto_subscribe;
 mod connection;
 mod cursor;
+mod delayed;
 mod explain;
 mod history;
 mod options;
@@ -60,6 +61,9 @@ pub(crate) enum MqttCommand {
     /// What every client is subscribed to when it connects.
     #[command(subcommand)]
     AutoSubscribe(auto_subscribe::AutoSubscribeCommand),
+    /// Messages that wait for their time: look at them, cancel them.
+    #[command(subcommand)]
+    Delayed(delayed::DelayedCommand),
     /// Say whether, when and why a message was or was not delivered.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -85,6 +89,7 @@ pub(crate) fn run(
         MqttCommand::Session(command) => session::run(command, api, format),
         MqttCommand::TopicRewrite(command) => topic_rewrite::run(command, api, format),
         MqttCommand::AutoSubscribe(command) => auto_subscribe::run(command, api, format),
+        MqttCommand::Delayed(command) => delayed::run(command, api, format),
         MqttCommand::Explain(args) => explain::run(args, api, format),
     }
 }

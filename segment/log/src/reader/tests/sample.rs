@@ -67,6 +67,7 @@ pub(super) fn append(
     }
     let taken = TakenBatch {
         builder,
+        term: None,
         completion: Box::new(|stored| drop(stored.expect("it is stored"))),
     };
     bench.queue.push(shard, taken);
