@@ -54,9 +54,10 @@ impl Group {
         self.applied_term.load(Ordering::Acquire)
     }
 
-    /// Who leads.
+    /// Who leads. Read from what the proposer waits for a change of: Raft tells the
+    /// rest of its metrics a moment later.
     pub(crate) fn leadership(&self) -> Option<Leadership> {
-        let metrics = self.raft.metrics();
+        let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         let vote = &metrics.vote;
         if !vote.committed {

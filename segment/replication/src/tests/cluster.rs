@@ -163,3 +163,26 @@ async fn whoever_looks_at_a_group_holds_nobody_up() {
         looker.join().expect("it looks on");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_comes_alone_is_not_forgotten_while_leaders_change() {
+    let nodes = Nodes::cluster([2, 3]).await;
+    let shard = nodes.running[&1].status().shard;
+    for round in 0..60 {
+        let old = nodes.leader().await;
+        let heir = old % 3 + 1;
+        let groups = Arc::clone(&nodes.running[&old].groups);
+        let transfer = tokio::spawn(async move { groups.transfer(shard, heir).await });
+        // Nothing else wakes anybody afterwards.
+        let payload = round.to_string();
+        let stored = nodes.running[&(round % 3 + 1)].push(&payload);
+        let stored = tokio::time::timeout(PATIENCE, stored).await;
+        let stored = stored.expect("in time").expect("it ends");
+        stored.expect("all nodes live, so it is stored");
+        // Refused when the lead has moved on already.
+        let _ = transfer.await.expect("it ends");
+    }
+    let found = nodes.wait_for_the_same().await;
+    let expected: Vec<String> = (0..60).map(|round| round.to_string()).collect();
+    assert_eq!(found, expected);
+}
