@@ -240,6 +240,11 @@ impl Broker {
         self.log.disk().counters().all()
     }
 
+    /// Groups of shared subscriptions with connected members.
+    pub fn shared_groups_count(&self) -> usize {
+        self.cursors.groups.served_count()
+    }
+
     /// How many messages wait for their time.
     pub fn delayed_count(&self) -> u64 {
         self.views.delayed_count()

@@ -78,6 +78,10 @@ counters! {
     messages_delayed_published,
     /// Delayed messages that were cancelled.
     messages_delayed_cancelled,
+    /// Messages given to members of shared subscriptions.
+    messages_shared,
+    /// Of these, those that came back from members that left, to be given to others.
+    messages_shared_returned,
     /// Sessions that expired.
     sessions_expired,
     /// Records removed because they were beyond retention.

@@ -279,6 +279,7 @@ pub async fn delete(broker: &Arc<Broker>, client_id: &str) -> Result<(), History
         .await
         .map_err(|error| HistoryError::failed(&error))?;
     broker.dispatch.forget(client_id.to_owned());
+    broker.cursors.groups.session_ended(broker, &state);
     tracing::info!(client_id, "a session was deleted");
     Ok(())
 }

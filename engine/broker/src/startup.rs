@@ -108,9 +108,11 @@ pub(crate) async fn restore_sessions(broker: &Arc<Broker>) -> Result<usize, View
     broker.views.for_each_session(&mut |state: SessionState| {
         if cursors::cursor_name(&state.client_id).is_some() {
             broker.cursors.restore(broker, &state);
+            broker.cursors.groups.restore_group(&state);
             return true;
         }
         count += 1;
+        broker.cursors.groups.restore(&state);
         let subscriptions = filter_options(&state);
         if !subscriptions.is_empty() {
             broker
@@ -125,9 +127,13 @@ pub(crate) async fn restore_sessions(broker: &Arc<Broker>) -> Result<usize, View
     if broker.is_member() {
         // That takes a majority, which may not be there yet.
         let broker = Arc::clone(broker);
-        tokio::spawn(async move { close_all(&broker, connected).await });
+        tokio::spawn(async move {
+            close_all(&broker, connected).await;
+            broker.cursors.groups.sweep(&broker).await;
+        });
     } else {
         close_all(broker, connected).await;
+        broker.cursors.groups.sweep(broker).await;
     }
     Ok(count)
 }

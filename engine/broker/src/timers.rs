@@ -78,6 +78,7 @@ async fn fire(broker: &Arc<Broker>, timer: &Timer) {
             let body = StateBody::SessionExpired { epoch: timer.epoch };
             append(broker, &timer.client_id, &body).await;
             broker.dispatch.forget(timer.client_id.clone());
+            broker.cursors.groups.session_ended(broker, &state);
             broker.counters.sessions_expired.add(1);
             tracing::info!(client_id = timer.client_id, "session expired");
         }

@@ -48,7 +48,7 @@ pub use rules::{
 pub use schema::KeyDoc;
 pub use sections::{
     Anonymous, Auth, Compression, Delayed, Durability, Engine, Limits, Log, LogFormat, LogLevel,
-    Mqtt, Node, Storage,
+    Mqtt, Node, SharedStrategy, SharedSubscriptions, Storage,
 };
 pub use template::{Piece, Template};
 
@@ -70,6 +70,8 @@ pub struct Config {
     pub mqtt: Mqtt,
     /// `[delayed]`
     pub delayed: Delayed,
+    /// `[shared_subscription]`
+    pub shared_subscription: SharedSubscriptions,
     /// `[limits]`
     pub limits: Limits,
     /// `[storage]`
@@ -99,6 +101,7 @@ impl Config {
             api: Api::default(),
             mqtt: Mqtt::default(),
             delayed: Delayed::default(),
+            shared_subscription: SharedSubscriptions::default(),
             limits: Limits::default(),
             storage: Storage::default(),
             cluster: Cluster::default(),

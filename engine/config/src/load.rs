@@ -260,6 +260,7 @@ fn set_in(
         "auth" => set_key(&mut config.auth, section, key, literal),
         "mqtt" => set_key(&mut config.mqtt, section, key, literal),
         "delayed" => set_key(&mut config.delayed, section, key, literal),
+        "shared_subscription" => set_key(&mut config.shared_subscription, section, key, literal),
         "limits" => set_key(&mut config.limits, section, key, literal),
         "storage" => set_key(&mut config.storage, section, key, literal),
         "cluster" => set_key(&mut config.cluster, section, key, literal),

@@ -8,7 +8,7 @@ use crate::listeners::{
 use crate::policy::StoragePolicy;
 use crate::rules::{AutoSubscribe, RewriteRule};
 use crate::schema::{KeyDoc, Section};
-use crate::sections::{Auth, Delayed, Limits, Log, Mqtt, Node, Storage};
+use crate::sections::{Auth, Delayed, Limits, Log, Mqtt, Node, SharedSubscriptions, Storage};
 use crate::tables::ListedSection;
 
 /// One section as documentation.
@@ -43,6 +43,7 @@ pub fn sections() -> Vec<SectionDoc> {
         listed::<RewriteRule>(),
         listed::<AutoSubscribe>(),
         section::<Delayed>("delayed"),
+        section::<SharedSubscriptions>("shared_subscription"),
         section::<Limits>("limits"),
         section::<Storage>("storage"),
         listed::<StoragePolicy>(),

@@ -99,6 +99,36 @@ section! {
     }
 }
 
+choice! {
+    /// Who of a group gets a message.
+    pub enum SharedStrategy {
+        /// One after the other.
+        RoundRobin = "round_robin",
+        /// Anybody.
+        Random = "random",
+        /// The same member as long as it is there.
+        Sticky = "sticky",
+        /// By the publisher's client identifier.
+        HashClientid = "hash_clientid",
+        /// By the topic name.
+        HashTopic = "hash_topic",
+        /// Anybody on the node that serves the group.
+        Local = "local",
+        /// Whoever has the fewest messages not acknowledged.
+        LeastInflight = "least_inflight",
+    }
+}
+
+section! {
+    /// Shared subscriptions: `$share/{group}/{filter}` and `$queue/{filter}`.
+    pub struct SharedSubscriptions {
+        /// False refuses them (0x9E).
+        enable: bool = true;
+        /// Who of a group gets a message. Groups may be given a strategy of their own at run time.
+        strategy: SharedStrategy = SharedStrategy::RoundRobin;
+    }
+}
+
 section! {
     /// Bounds of memory. A full queue pushes back on the socket that feeds it; nothing is dropped.
     pub struct Limits {

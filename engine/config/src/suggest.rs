@@ -3,7 +3,8 @@
 /// Longer keys get no suggestion: the comparison costs the product of both lengths.
 const KEY_BYTES_MAX: usize = 256;
 
-/// The candidate that `wrong` most probably meant: few letters away, or the same name in another section.
+/// The candidate that `wrong` most probably meant: few letters away, or the same name in another section, if
+/// only one has it.
 pub(crate) fn nearest<'a>(
     wrong: &str,
     candidates: impl Iterator<Item = &'a str>,
@@ -12,10 +13,14 @@ pub(crate) fn nearest<'a>(
         return None;
     }
     let name = last_segment(wrong);
+    let candidates: Vec<&str> = candidates.collect();
+    let has_name = |candidate: &&&str| last_segment(candidate) == name;
+    let is_only_one = candidates.iter().filter(has_name).count() == 1;
     candidates
+        .into_iter()
         .filter_map(|candidate| {
             let whole = distance(wrong, candidate);
-            let moved = if last_segment(candidate) == name {
+            let moved = if is_only_one && last_segment(candidate) == name {
                 1
             } else {
                 usize::MAX

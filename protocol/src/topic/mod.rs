@@ -14,6 +14,7 @@ mod cursor;
 mod entries;
 mod filter;
 mod replay;
+mod share;
 mod tree;
 
 use std::fmt;
@@ -27,6 +28,7 @@ pub use replay::{
     Moment, REPLAY_JSON_PREFIX, REPLAY_PREFIX, ReplayError, ReplayFilter, ReplayPosition,
     ReplayRange,
 };
+pub use share::{QUEUE_GROUP, QUEUE_PREFIX, SharedFilter};
 pub use tree::SubscriptionTree;
 
 /// What a shared subscription's Topic Filter starts with (section 4.8.2).

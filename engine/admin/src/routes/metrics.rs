@@ -40,6 +40,14 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
         "Messages that wait for their time",
         delayed,
     );
+    let shared = Gauge::<i64>::default();
+    let count = app.broker.shared_groups_count();
+    shared.set(count.try_into().unwrap_or(i64::MAX));
+    registry.register(
+        "shared_groups_count",
+        "Groups of shared subscriptions with connected members",
+        shared,
+    );
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

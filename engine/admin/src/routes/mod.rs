@@ -8,6 +8,7 @@ mod explain;
 mod messages;
 mod metrics;
 mod sessions;
+mod share_groups;
 mod state;
 mod status;
 mod tail;
@@ -111,6 +112,11 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(cluster::leave))
         .routes(routes!(cluster::rebalance))
         .routes(routes!(delayed::settings, delayed::change_settings))
+        .routes(routes!(share_groups::list))
+        .routes(routes!(
+            share_groups::settings,
+            share_groups::change_settings
+        ))
         .routes(routes!(delayed::list))
         .routes(routes!(delayed::show, delayed::cancel))
         .route_layer(middleware::from_fn_with_state(

@@ -36,8 +36,12 @@ impl Session {
             self.tenure.expiry_s = expiry_s;
         }
         // What they gave is others' from now on.
+        let returned = self.cursors.shared_in_flight() as u64;
+        self.broker.counters.messages_shared_returned.add(returned);
         let cursors = self.cursors.leave();
         tokio::join!(io.close(FAREWELL), self.store_end(&ending, &cursors));
+        // A group is kept for the sessions that last.
+        self.settle_groups(&cursors).await;
     }
 
     async fn store_end(&self, ending: &Ending, cursors: &[Arc<Cursor>]) {

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use robustmq_protocol::topic::{CursorFilter, Filter};
+use robustmq_protocol::topic::{CursorFilter, Filter, SharedFilter};
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
 use robustmq_views::StateBody;
 
@@ -17,14 +17,14 @@ use super::deliver::{Manner, Sent, Source};
 use super::dress::Dress;
 use super::pumped::Pumped;
 use super::session::Session;
-use crate::cursors::{Cursor, CursorRefusal, Given, Membership, Reading, Taken};
+use crate::cursors::{Cursor, CursorRefusal, Given, Membership, Reading, Strategy, Taken};
 use crate::dispatch::append_failure_reason;
 use crate::positions::Positions;
 use crate::subscription::{SubscriptionOptions, TargetOptions};
 use crate::subscriptions::Subscription;
 
-/// Cursors of one session at a time.
-const CURSORS_MAX: usize = 32;
+/// Cursors and shared subscriptions of one session at a time.
+const CURSORS_MAX: usize = 128;
 
 /// Messages taken from a cursor at a time: few, so that a group shares.
 const AT_A_TIME: usize = 16;
@@ -42,6 +42,8 @@ struct Use {
     /// What is before this was there when the session joined.
     history_end: Positions,
     reading: Option<Reading>,
+    /// The group, if it is a shared subscription.
+    shared: Option<String>,
 }
 
 /// A message that waits for its acknowledgement.
@@ -88,6 +90,17 @@ impl CursorUses {
         Some(Arc::clone(used.membership.cursor()))
     }
 
+    /// Messages of shared subscriptions that are not acknowledged.
+    pub(super) fn shared_in_flight(&self) -> usize {
+        let shared = |number| {
+            self.all
+                .iter()
+                .any(|used| used.number == number && used.shared.is_some())
+        };
+        let waiting = self.in_flight.values();
+        waiting.filter(|one| shared(one.number)).count()
+    }
+
     /// Gives up all; they are then to be stored.
     pub(super) fn leave(&mut self) -> Vec<Arc<Cursor>> {
         let cursor = |used: Use| Arc::clone(used.membership.cursor());
@@ -129,7 +142,8 @@ impl Session {
             return (code, None);
         }
         if self.cursors.all.len() >= CURSORS_MAX {
-            let text = format!("one session uses at most {CURSORS_MAX} cursors");
+            let text =
+                format!("one session has at most {CURSORS_MAX} cursors and shared subscriptions");
             return (ReasonCode::QuotaExceeded, Some(text));
         }
         if self.attached().await.is_none() {
@@ -164,6 +178,9 @@ impl Session {
         name: &str,
         options: SubscriptionOptions,
     ) -> Result<(), (ReasonCode, String)> {
+        if SharedFilter::is_shared(name) {
+            return self.join_group(name, options).await;
+        }
         let wanted = CursorFilter::parse(name)
             .map_err(|error| (ReasonCode::TopicFilterInvalid, error.to_string()))?;
         self.check_cursor(&wanted.filter)?;
@@ -172,6 +189,17 @@ impl Session {
         let membership = cursor
             .and_then(|cursor| cursor.join(&self.link, wanted.group))
             .map_err(refused)?;
+        self.add_use(name, membership, options, None);
+        Ok(())
+    }
+
+    pub(super) fn add_use(
+        &mut self,
+        name: &str,
+        membership: Membership,
+        options: SubscriptionOptions,
+        shared: Option<String>,
+    ) {
         let number = self.cursors.next_number;
         self.cursors.next_number += 1;
         self.cursors.all.push(Use {
@@ -181,11 +209,11 @@ impl Session {
             options,
             history_end: self.broker.dispatch.progress().positions(),
             reading: None,
+            shared,
         });
-        Ok(())
     }
 
-    fn check_cursor(&self, filter: &Filter<'_>) -> Result<(), (ReasonCode, String)> {
+    pub(super) fn check_cursor(&self, filter: &Filter<'_>) -> Result<(), (ReasonCode, String)> {
         let levels_max = usize::from(self.broker.config.mqtt.max_topic_levels);
         if filter.as_str().starts_with('$') || filter.level_count() > levels_max {
             let text = "a cursor reads topics of clients, within mqtt.max_topic_levels";
@@ -241,7 +269,11 @@ impl Session {
             if room == 0 || is_full {
                 return Turn::Full;
             }
-            let given = match used.membership.take(room, visible) {
+            let strategy = match &used.shared {
+                Some(group) => self.broker.rules.current().shared.strategy_of(group),
+                None => Strategy::default(),
+            };
+            let given = match used.membership.take(room, visible, strategy) {
                 Taken::Wait => return Turn::Waits,
                 Taken::Read(places) => {
                     used.reading = Some(used.membership.reading(places));
@@ -282,15 +314,19 @@ impl Session {
             effective,
             from_retained: false,
             dress: Dress {
-                replayed: true,
-                history: offset < used.history_end.get(shard),
+                replayed: used.shared.is_none(),
+                history: used.shared.is_none() && offset < used.history_end.get(shard),
                 json: false,
             },
         };
         let now_ms = self.broker.clock.wall_ms();
         let counters = &self.broker.counters;
         self.cursor_dirty = true;
-        match self.sender.send(output, &source, manner, now_ms, counters) {
+        let sent = self.sender.send(output, &source, manner, now_ms, counters);
+        if used.shared.is_some() && matches!(sent, Sent::Done(_)) {
+            counters.messages_shared.add(1);
+        }
+        match sent {
             Sent::Done(Some(packet_id)) => {
                 let number = used.number;
                 in_flight.insert(packet_id, Unacknowledged { number, given });

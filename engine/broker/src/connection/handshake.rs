@@ -438,8 +438,7 @@ fn write_connack(
             topic_alias_max: told.topic_alias_max,
             server_keep_alive_s: told.server_keep_alive_s,
             assigned_client_id: assigned,
-            // Of all shared subscriptions only those of named cursors are served.
-            shared_subscription_available: Some(false),
+            shared_subscription_available: Some(session.broker.config.shared_subscription.enable),
             response_information: response.as_deref(),
             ..ConnAckProperties::default()
         }

@@ -21,6 +21,7 @@ mod resume;
 mod retained;
 mod rules;
 mod session;
+mod share_groups;
 mod state_log;
 mod subscribe;
 mod wire;

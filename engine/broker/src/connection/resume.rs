@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use robustmq_protocol::session::outbound::{DeliveryToken, InflightRecord, InflightState};
-use robustmq_protocol::topic::CursorFilter;
+use robustmq_protocol::topic::{CursorFilter, SharedFilter};
 use robustmq_protocol::{PacketId, QoS, ReasonCode};
 use robustmq_record::{Batch, KIND_MESSAGE, Offset, RecordInput, ShardId};
 use robustmq_views::{InflightStage, SessionState, StateBody};
@@ -83,7 +83,7 @@ fn restore_subscriptions(session: &mut Session, state: &SessionState) -> Restore
             restored.replays.push((asked, starts));
             continue;
         }
-        if CursorFilter::is_cursor(&stored.filter) {
+        if CursorFilter::is_cursor(&stored.filter) || SharedFilter::is_shared(&stored.filter) {
             restored.cursors.push((stored.filter.clone(), options));
             continue;
         }

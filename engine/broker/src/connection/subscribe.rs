@@ -9,7 +9,7 @@ use std::sync::Arc;
 use robustmq_protocol::codec::{
     AckProperties, Packet, ReasonCodes, SubAck, Subscribe, UnsubAck, Unsubscribe,
 };
-use robustmq_protocol::topic::{CursorFilter, Filter};
+use robustmq_protocol::topic::{CursorFilter, Filter, SharedFilter};
 use robustmq_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
 use robustmq_views::StateBody;
 
@@ -137,7 +137,8 @@ impl Session {
         let qos_max = QoS::try_from(self.broker.config.mqtt.max_qos).unwrap_or(QoS::ExactlyOnce);
         for mut requested in requested {
             requested.options.qos = requested.options.qos.min(qos_max);
-            if CursorFilter::is_cursor(&requested.filter) {
+            let filter = &requested.filter;
+            if CursorFilter::is_cursor(filter) || SharedFilter::is_shared(filter) {
                 let asked = self.subscribe_cursor(&requested.filter, requested.options);
                 let (code, text) = asked.await;
                 codes.push(code);
@@ -362,12 +363,14 @@ impl Session {
     async fn drop_subscriptions(&mut self, filters: &[String]) -> Vec<bool> {
         let mut stored = filters.to_vec();
         let mut existed = Vec::with_capacity(filters.len());
+        let mut left = Vec::new();
         for filter in filters {
             let replay = self.replays.remove(filter);
             let cursor = self.cursors.remove(filter);
             existed.push(self.subscriptions.remove(filter) || replay.is_some() || cursor.is_some());
             if let Some(cursor) = cursor {
                 cursor.store(&self.broker).await;
+                left.push(cursor);
             }
             stored.extend(replay);
         }
@@ -388,6 +391,7 @@ impl Session {
                 "the session's state could not be stored",
             ));
         }
+        self.settle_groups(&left).await;
         existed
     }
 

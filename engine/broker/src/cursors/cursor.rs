@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use robustmq_log::AppendError;
 
+use super::sharing::Strategy;
 use super::state::{CursorState, Given, MemberId, Place, Taken};
 use super::{CursorRefusal, store};
 use crate::broker::Broker;
@@ -68,13 +69,34 @@ impl Cursor {
         (epoch, made_ms): (u64, u64),
         from: &Positions,
     ) -> Self {
+        let state = CursorState::new(everything(filter), from);
+        Self::with_state(name, filter, (epoch, made_ms), state)
+    }
+
+    /// The cursor of a group whose members are chosen by a strategy.
+    pub(super) fn shared(
+        name: &str,
+        filter: &str,
+        (epoch, made_ms): (u64, u64),
+        from: &Positions,
+    ) -> Self {
+        let state = CursorState::shared(everything(filter), from, epoch);
+        Self::with_state(name, filter, (epoch, made_ms), state)
+    }
+
+    fn with_state(
+        name: &str,
+        filter: &str,
+        (epoch, made_ms): (u64, u64),
+        state: CursorState,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             filter: filter.to_owned(),
             epoch,
             made_ms,
             inner: Mutex::new(Inner {
-                state: CursorState::new(everything(filter), from),
+                state,
                 members: Vec::new(),
                 group: None,
                 next_member: 0,
@@ -112,6 +134,7 @@ impl Cursor {
         inner.group = group.map(str::to_owned);
         let id = inner.next_member;
         inner.next_member += 1;
+        inner.state.enter(id);
         inner.members.push(Member {
             id,
             link: Arc::clone(link),
@@ -185,6 +208,10 @@ impl Cursor {
         store::write_seek(broker, self, to).await
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.inner.lock().has_ended
+    }
+
     /// It is deleted: its members get nothing more.
     pub(super) fn end(&self) {
         self.inner.lock().has_ended = true;
@@ -235,13 +262,21 @@ impl Membership {
         &self.cursor
     }
 
-    /// At most `count_max` messages, from now on this member's.
-    pub(crate) fn take(&self, count_max: usize, visible: &Positions) -> Taken {
+    /// At most `count_max` messages, from now on this member's; in a group that
+    /// shares by a strategy, those that this member was chosen for.
+    pub(crate) fn take(&self, count_max: usize, visible: &Positions, strategy: Strategy) -> Taken {
         let mut inner = self.cursor.inner.lock();
         if inner.has_ended {
             return Taken::Wait;
         }
-        inner.state.take(self.id, count_max, visible)
+        let taken = inner.state.take(self.id, count_max, visible, strategy);
+        let filled = inner.state.take_filled();
+        let chosen = inner.members.iter();
+        let chosen = chosen.filter(|one| one.id != self.id && filled.contains(&one.id));
+        let links: Vec<Arc<Link>> = chosen.map(|one| Arc::clone(&one.link)).collect();
+        drop(inner);
+        links.iter().for_each(|link| link.nudge());
+        taken
     }
 
     /// The member is done with a message.
@@ -271,7 +306,7 @@ impl Drop for Membership {
     fn drop(&mut self) {
         let mut inner = self.cursor.inner.lock();
         inner.members.retain(|member| member.id != self.id);
-        inner.state.leave(self.id);
+        let _ = inner.state.leave(self.id);
         inner.is_dirty = true;
         if inner.members.is_empty() {
             inner.state.rest();

@@ -9,7 +9,10 @@
 
 pub(crate) mod admin;
 mod cursor;
+pub mod group_admin;
+pub(crate) mod groups;
 mod owning;
+mod sharing;
 mod state;
 mod store;
 
@@ -24,6 +27,8 @@ use robustmq_views::SessionState;
 pub use admin::{CursorInfo, Moved, ShardPosition, Target, delete, list, seek, show};
 pub(crate) use cursor::Standing;
 pub(crate) use cursor::{Cursor, Membership, Reading};
+use groups::Groups;
+pub use sharing::Strategy;
 pub(crate) use state::{Given, Taken};
 pub(crate) use store::{client_id, cursor_name};
 
@@ -83,6 +88,8 @@ impl From<CursorRefusal> for HistoryError {
 /// All cursors of this node.
 #[derive(Default)]
 pub(crate) struct Cursors {
+    /// Those of shared subscriptions.
+    pub(crate) groups: Groups,
     all: Mutex<HashMap<String, Arc<Cursor>>>,
     /// Held while one is made or deleted: both are written to the log first.
     changing: tokio::sync::Mutex<()>,

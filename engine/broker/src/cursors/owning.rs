@@ -8,6 +8,7 @@ use std::sync::Arc;
 use robustmq_protocol::ReasonCode;
 use robustmq_views::{EXPIRY_NEVER, SessionState, StateBody, owner_of};
 
+use super::groups::is_group;
 use super::store::{self, VERSION};
 use super::{Cursor, CursorRefusal, Cursors, client_id, cursor_name};
 use crate::broker::Broker;
@@ -85,6 +86,9 @@ impl Cursors {
 
     /// Another node wants a cursor: stores where it stands and forgets it here.
     pub(crate) async fn give_up(&self, broker: &Arc<Broker>, name: &str) -> Result<(), String> {
+        if is_group(name) {
+            return self.groups.give_up(name).await;
+        }
         let _changing = self.changing.lock().await;
         let Some(cursor) = self.get(name) else {
             return Ok(());
@@ -101,7 +105,8 @@ impl Cursors {
     /// Another node has opened a cursor though this one had it: its members go
     /// where it is now.
     pub(crate) fn lost(&self, name: &str) {
-        let Some(cursor) = self.all.lock().remove(name) else {
+        let named = self.all.lock().remove(name);
+        let Some(cursor) = named.or_else(|| self.groups.remove(name)) else {
             return;
         };
         cursor.end();

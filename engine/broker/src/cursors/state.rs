@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use robustmq_record::{Batch, Offset, ShardId};
 
+use super::sharing::{Sharing, Strategy};
 use crate::history::catch_up::{Found, ReadPlace};
 use crate::history::{CatchUp, Step};
 use crate::link::Delivery;
@@ -66,6 +67,15 @@ pub(crate) struct CursorState {
     returned: BTreeMap<Place, Arc<Batch>>,
     generation: u64,
     is_read: bool,
+    /// Where messages are given out by a strategy, and not to whoever asks.
+    sharing: Option<Sharing>,
+}
+
+/// The next message there is.
+enum Next {
+    Message(Place, Arc<Batch>),
+    Read,
+    Nothing,
 }
 
 impl CursorState {
@@ -78,7 +88,31 @@ impl CursorState {
             returned: BTreeMap::new(),
             generation: 0,
             is_read: false,
+            sharing: None,
         }
+    }
+
+    /// The state of a group whose members are chosen by a strategy.
+    pub(crate) fn shared(subscriptions: Subscriptions, from: &Positions, seed: u64) -> Self {
+        Self {
+            sharing: Some(Sharing::new(seed)),
+            ..Self::new(subscriptions, from)
+        }
+    }
+
+    /// A member comes.
+    pub(crate) fn enter(&mut self, member: MemberId) {
+        if let Some(sharing) = &mut self.sharing {
+            sharing.sit_down(member);
+        }
+    }
+
+    /// Members that have something to take now and had nothing before.
+    pub(crate) fn take_filled(&mut self) -> Vec<MemberId> {
+        self.sharing
+            .as_mut()
+            .map(Sharing::take_filled)
+            .unwrap_or_default()
     }
 
     /// The filter, for reading.
@@ -98,7 +132,10 @@ impl CursorState {
 
     /// Whether a message is still to be given to somebody.
     pub(crate) fn is_ahead(&self, place: Place) -> bool {
-        self.returned.contains_key(&place) || place.1 >= self.next().get(place.0)
+        let is_kept = |sharing: &Sharing| sharing.places().any(|kept| kept == place);
+        self.returned.contains_key(&place)
+            || place.1 >= self.next().get(place.0)
+            || self.sharing.as_ref().is_some_and(is_kept)
     }
 
     /// Where it reads on.
@@ -118,14 +155,40 @@ impl CursorState {
         member: MemberId,
         count_max: usize,
         visible: &Positions,
+        strategy: Strategy,
     ) -> Taken {
         let mut given = Vec::new();
-        while given.len() < count_max
-            && let Some((place, batch)) = self.returned.pop_first()
-        {
-            given.push(self.give(member, &batch, place.1.slot()));
-        }
         while given.len() < count_max {
+            if let Some(sharing) = &mut self.sharing
+                && let Some((place, batch)) = sharing.pop(member)
+            {
+                given.push(self.give(member, &batch, place.1.slot()));
+                continue;
+            }
+            match self.next_message(visible) {
+                Next::Message(place, batch) => match &mut self.sharing {
+                    Some(sharing) => sharing.assign(strategy, place, batch),
+                    None => given.push(self.give(member, &batch, place.1.slot())),
+                },
+                Next::Read if given.is_empty() => {
+                    self.is_read = true;
+                    return Taken::Read(self.reading.reads());
+                }
+                Next::Read | Next::Nothing => break,
+            }
+        }
+        if given.is_empty() {
+            Taken::Wait
+        } else {
+            Taken::Messages(given)
+        }
+    }
+
+    fn next_message(&mut self, visible: &Positions) -> Next {
+        if let Some((place, batch)) = self.returned.pop_first() {
+            return Next::Message(place, batch);
+        }
+        loop {
             if let Some(mut delivery) = self.current.take() {
                 let Some((slot, _)) = delivery.entries.get(delivery.done).copied() else {
                     continue;
@@ -133,26 +196,18 @@ impl CursorState {
                 delivery.done += 1;
                 let batch = Arc::clone(&delivery.batch);
                 self.current = Some(delivery);
-                given.push(self.give(member, &batch, slot));
-                continue;
+                let place = (batch.shard(), Offset::new(batch.index(), slot));
+                return Next::Message(place, batch);
             }
             if self.is_read {
-                break;
+                return Next::Nothing;
             }
             self.reading.refresh(visible);
             match self.reading.step() {
                 Step::Deliver(delivery) => self.current = Some(delivery),
-                Step::Read if given.is_empty() => {
-                    self.is_read = true;
-                    return Taken::Read(self.reading.reads());
-                }
-                Step::Read | Step::Rejoin | Step::Live => break,
+                Step::Read => return Next::Read,
+                Step::Rejoin | Step::Live => return Next::Nothing,
             }
-        }
-        if given.is_empty() {
-            Taken::Wait
-        } else {
-            Taken::Messages(given)
         }
     }
 
@@ -192,6 +247,9 @@ impl CursorState {
             && self.out.get(&place).is_some_and(|out| out.member == member);
         if is_its {
             self.out.remove(&place);
+            if let Some(sharing) = &mut self.sharing {
+                sharing.done(member);
+            }
         }
         is_its
     }
@@ -199,12 +257,18 @@ impl CursorState {
     /// A message was given and cannot be sent now: it comes again.
     pub(crate) fn put_back(&mut self, member: MemberId, given: &Given) {
         if self.done(member, given.generation, given.place()) {
-            self.returned
-                .insert(given.place(), Arc::clone(&given.batch));
+            let place = given.place();
+            let is_kept = self
+                .sharing
+                .as_mut()
+                .is_some_and(|sharing| sharing.put_back(member, place, &given.batch));
+            if !is_kept {
+                self.returned.insert(place, Arc::clone(&given.batch));
+            }
         }
     }
 
-    /// A member has left: what it had goes to others; how much that is.
+    /// A member has left: what it had goes to others; how much it was sent of that.
     pub(crate) fn leave(&mut self, member: MemberId) -> usize {
         let left = self
             .out
@@ -212,7 +276,11 @@ impl CursorState {
             .map(|(place, out)| (place, out.batch));
         let before = self.returned.len();
         self.returned.extend(left);
-        self.returned.len() - before
+        let sent = self.returned.len() - before;
+        if let Some(sharing) = &mut self.sharing {
+            self.returned.extend(sharing.get_up(member));
+        }
+        sent
     }
 
     /// Everybody has left: lets go of what was read ahead.
@@ -228,6 +296,9 @@ impl CursorState {
         self.current = None;
         self.out.clear();
         self.returned.clear();
+        if let Some(sharing) = &mut self.sharing {
+            sharing.clear();
+        }
     }
 
     /// Where it stands: all before has been acknowledged or did not match.
@@ -235,6 +306,9 @@ impl CursorState {
         let mut positions = self.next();
         for (shard, offset) in self.out.keys().chain(self.returned.keys()) {
             positions.lower(*shard, *offset);
+        }
+        for (shard, offset) in self.sharing.iter().flat_map(Sharing::places) {
+            positions.lower(shard, offset);
         }
         positions
     }

@@ -35,16 +35,92 @@ pub(super) fn read(broker: &Broker, state: &SessionState) -> Option<Cursor> {
     let name = cursor_name(&state.client_id)?;
     let stored = state.subscriptions.keys().next()?;
     let filter = CursorFilter::parse(stored).ok()?.filter;
-    // Shards without a position are those the filter does not reach.
-    let place = |shard| state.cursors.get(&shard).copied().unwrap_or(UNREACHED);
-    let from = broker.shard_map.shards();
-    let from: Positions = from.map(|shard| (shard, place(shard))).collect();
+    let from = positions(broker, state);
     Some(Cursor::new(
         name,
         filter.as_str(),
         (state.epoch, state.opened_at_ms),
         &from,
     ))
+}
+
+/// Where a stored cursor stands.
+pub(super) fn positions(broker: &Broker, state: &SessionState) -> Positions {
+    // Shards without a position are those the filter does not reach.
+    let place = |shard| state.cursors.get(&shard).copied().unwrap_or(UNREACHED);
+    let shards = broker.shard_map.shards();
+    shards.map(|shard| (shard, place(shard))).collect()
+}
+
+/// Opens a group of a shared subscription: known to the log from now on as
+/// served by this node.
+pub(super) async fn open_group(
+    broker: &Broker,
+    name: &str,
+    filter: &str,
+    epoch: u64,
+    from: Positions,
+    is_new: bool,
+) -> Result<Cursor, HistoryError> {
+    let at_ms = broker.clock.wall_ms();
+    let group = Cursor::shared(name, filter, (epoch, at_ms), &from);
+    let opened = StateBody::SessionOpened {
+        epoch,
+        clean_start: is_new,
+        version: VERSION,
+        expiry_s: EXPIRY_NEVER,
+        will: None,
+        at_ms,
+    };
+    let subscribed = StateBody::Subscribed {
+        subscriptions: vec![subscription(name.to_owned())],
+    };
+    let mut bodies = vec![opened];
+    if is_new {
+        // The position before the filter: a group with a filter has a position.
+        bodies.extend([position(&group, &from), subscribed]);
+    }
+    let id = client_id(name);
+    for body in &bodies {
+        let appended = broker.append_state(&id, body).await;
+        appended.map_err(|error| HistoryError::failed(&error))?;
+    }
+    Ok(group)
+}
+
+/// Stores where a group stands that has no connected members any more.
+pub(super) async fn close_group(broker: &Broker, group: &Cursor) -> Result<(), HistoryError> {
+    let closed = StateBody::SessionClosed {
+        epoch: group.epoch(),
+        at_ms: broker.clock.wall_ms(),
+        expiry_s: EXPIRY_NEVER,
+        will: None,
+    };
+    let id = client_id(group.name());
+    for body in [&position(group, &group.positions()), &closed] {
+        let appended = broker.append_state(&id, body).await;
+        appended.map_err(|error| HistoryError::failed(&error))?;
+    }
+    Ok(())
+}
+
+/// Makes the log forget a stored cursor.
+pub(super) async fn forget(broker: &Broker, state: &SessionState) -> Result<(), HistoryError> {
+    let body = StateBody::SessionExpired { epoch: state.epoch };
+    let appended = broker.append_state(&state.client_id, &body).await;
+    appended.map_err(|error| HistoryError::failed(&error))
+}
+
+fn subscription(filter: String) -> SubscriptionState {
+    SubscriptionState {
+        filter,
+        qos: 1,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: 2,
+        identifier: None,
+        starts: Vec::new(),
+    }
 }
 
 /// Makes a cursor known to the log.
@@ -57,15 +133,6 @@ pub(super) async fn create(
     let failed = |error: AppendError| HistoryError::failed(&error);
     let at_ms = broker.clock.wall_ms();
     let cursor = Cursor::new(name, filter, (broker.next_epoch(), at_ms), &from);
-    let subscription = SubscriptionState {
-        filter: format!("{CLIENT_PREFIX}{name}/{filter}"),
-        qos: 1,
-        no_local: false,
-        retain_as_published: false,
-        retain_handling: 2,
-        identifier: None,
-        starts: Vec::new(),
-    };
     let opened = StateBody::SessionOpened {
         epoch: cursor.epoch(),
         clean_start: true,
@@ -75,7 +142,7 @@ pub(super) async fn create(
         at_ms,
     };
     let subscribed = StateBody::Subscribed {
-        subscriptions: vec![subscription],
+        subscriptions: vec![subscription(format!("{CLIENT_PREFIX}{name}/{filter}"))],
     };
     let closed = StateBody::SessionClosed {
         epoch: cursor.epoch(),

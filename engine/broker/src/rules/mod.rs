@@ -26,13 +26,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use robustmq_config::{AutoSubscribe, Config, Delayed, RewriteRule, RuleFault};
+use robustmq_config::{
+    AutoSubscribe, Config, Delayed, RewriteRule, RuleFault, SharedSubscriptions,
+};
 use robustmq_record::{RecordInput, ShardId};
 use robustmq_views::{Rule, RuleChange, StateBody, Views};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::broker::Broker;
+use crate::cursors::group_admin::SharedSettings;
 use crate::delayed::DelayedSettings;
 use crate::history::HistoryError;
 use crate::shard_map::DEFAULT_NAMESPACE;
@@ -50,6 +53,8 @@ pub(crate) mod family {
     pub(crate) const AUTO_SUBSCRIBE: &str = "auto_subscribe";
     /// Delayed publishing.
     pub(crate) const DELAYED: &str = "delayed";
+    /// Shared subscriptions.
+    pub(crate) const SHARED: &str = "shared_subscription";
 }
 
 /// Where a rule comes from.
@@ -67,6 +72,7 @@ struct Configured {
     rewrites: Vec<RewriteRule>,
     auto_subscriptions: Vec<AutoSubscribe>,
     delayed: Delayed,
+    shared: SharedSubscriptions,
 }
 
 /// All rules as they are at one moment.
@@ -74,6 +80,7 @@ pub(crate) struct Rulebook {
     pub(crate) rewrites: Rewrites,
     pub(crate) auto_subscriptions: AutoSubscriptions,
     pub(crate) delayed: DelayedSettings,
+    pub(crate) shared: SharedSettings,
 }
 
 impl Rulebook {
@@ -86,6 +93,7 @@ impl Rulebook {
                 of(family::AUTO_SUBSCRIBE),
             ),
             delayed: DelayedSettings::new(&configured.delayed, of(family::DELAYED)),
+            shared: SharedSettings::new(&configured.shared, of(family::SHARED)),
         }
     }
 
@@ -117,6 +125,7 @@ impl Rules {
             rewrites: config.mqtt.rewrite.clone(),
             auto_subscriptions: config.mqtt.auto_subscribe.clone(),
             delayed: config.delayed.clone(),
+            shared: config.shared_subscription.clone(),
         };
         let book = Rulebook::new(&configured, &[]);
         Self {

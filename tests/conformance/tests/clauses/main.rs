@@ -18,6 +18,7 @@ mod qos2_out;
 mod receipt;
 mod retained;
 mod sessions;
+mod share_groups;
 mod shutdown;
 mod subscribe;
 mod takeover;

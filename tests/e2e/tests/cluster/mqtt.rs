@@ -4,7 +4,7 @@ use robustmq_e2e::{Client, Cluster, Connect, Received};
 use robustmq_protocol::codec::{Forwarded, Packet, Will};
 use robustmq_protocol::{QoS, ReasonCode};
 
-use crate::{next, publish, text};
+use crate::{next, publish, publish_anywhere, text};
 
 #[test]
 fn a_subscriber_on_one_node_gets_what_is_published_on_the_others() {
@@ -251,4 +251,34 @@ fn history_is_replayed_from_any_node() {
         numbers.sort_unstable();
         assert_eq!(numbers, (0..30).collect::<Vec<u32>>(), "node {node}");
     }
+}
+
+#[test]
+fn a_group_is_served_by_one_node_and_goes_on_at_another() {
+    let cluster = Cluster::start(3, &[]);
+    let at = |node: usize| cluster.node(node).address();
+    let filter = "$share/g/w/+";
+    let (mut lasting, _) = Client::accepted(at(0), &Connect::persistent("lasting"));
+    assert_eq!(
+        lasting.subscribe(filter, QoS::AtLeastOnce),
+        [ReasonCode::GrantedQoS1]
+    );
+    let (mut other, _) = Client::accepted(at(1), &Connect::new("other"));
+    assert_eq!(
+        other.subscribe(filter, QoS::AtLeastOnce),
+        [ReasonCode::QuotaExceeded],
+        "it has a member elsewhere"
+    );
+    lasting.disconnect(ReasonCode::Success).expect("it runs");
+    for number in 0..12 {
+        let topic = format!("w/{number}");
+        publish_anywhere(&[at(2)], "p", &topic, &format!("{number:02}"));
+    }
+    // The lasting member comes back to another node, with what came meanwhile.
+    let (mut lasting, present) = Client::accepted(at(2), &Connect::persistent("lasting"));
+    assert!(present);
+    let mut found: Vec<String> = (0..12).map(|_| text(&next(&mut lasting))).collect();
+    found.sort();
+    let expected: Vec<String> = (0..12).map(|number| format!("{number:02}")).collect();
+    assert_eq!(found, expected);
 }

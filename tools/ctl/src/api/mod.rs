@@ -176,6 +176,21 @@ impl Api {
         read(self.sent(request.send(&body))?)
     }
 
+    /// Puts something in the place of what there is.
+    pub(crate) fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, CtlError> {
+        let request = self
+            .agent
+            .put(self.url(path))
+            .header("Authorization", &self.authorization)
+            .header("Content-Type", "application/json");
+        let body = serde_json::to_vec(body).map_err(io::Error::other)?;
+        read(self.sent(request.send(&body))?)
+    }
+
     /// Has something deleted.
     pub(crate) fn delete(&self, path: &str) -> Result<(), CtlError> {
         let request = self

@@ -10,6 +10,7 @@ mod history;
 mod options;
 mod publish;
 mod session;
+mod share_groups;
 mod subscribe;
 mod topic_rewrite;
 
@@ -61,6 +62,9 @@ pub(crate) enum MqttCommand {
     /// What every client is subscribed to when it connects.
     #[command(subcommand)]
     AutoSubscribe(auto_subscribe::AutoSubscribeCommand),
+    /// Groups of shared subscriptions, and how they share.
+    #[command(subcommand)]
+    Shared(share_groups::SharedCommand),
     /// Messages that wait for their time: look at them, cancel them.
     #[command(subcommand)]
     Delayed(delayed::DelayedCommand),
@@ -89,6 +93,7 @@ pub(crate) fn run(
         MqttCommand::Session(command) => session::run(command, api, format),
         MqttCommand::TopicRewrite(command) => topic_rewrite::run(command, api, format),
         MqttCommand::AutoSubscribe(command) => auto_subscribe::run(command, api, format),
+        MqttCommand::Shared(command) => share_groups::run(command, api, format),
         MqttCommand::Delayed(command) => delayed::run(command, api, format),
         MqttCommand::Explain(args) => explain::run(args, api, format),
     }

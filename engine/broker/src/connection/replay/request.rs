@@ -3,7 +3,7 @@
 
 use robustmq_protocol::codec::UserProperties;
 use robustmq_protocol::topic::{
-    CursorFilter, REPLAY_PREFIX, ReplayError, ReplayFilter, ReplayRange,
+    CursorFilter, REPLAY_PREFIX, ReplayError, ReplayFilter, ReplayRange, SharedFilter,
 };
 
 use super::Rate;
@@ -159,7 +159,7 @@ impl Wishes {
 /// Whether a stored filter is that of a plain subscription, and no reader of
 /// its own.
 pub(crate) fn is_plain(stored: &str) -> bool {
-    !is_replay(stored) && !CursorFilter::is_cursor(stored)
+    !is_replay(stored) && !CursorFilter::is_cursor(stored) && !SharedFilter::is_shared(stored)
 }
 
 /// A stored filter as its client spelled it.

@@ -1,7 +1,9 @@
+use proptest::prelude::Strategy;
 use proptest::prelude::*;
 use robustmq_record::{BatchBuilder, BatchLimits, RecordInput, Term};
 
 use super::*;
+use crate::cursors::sharing;
 use crate::history::everything;
 
 const SHARD: ShardId = ShardId(0);
@@ -64,7 +66,7 @@ fn begin() -> CursorState {
 /// Takes, reading whenever it has to.
 fn take(state: &mut CursorState, log: &Log, member: MemberId, count: usize) -> Vec<Given> {
     loop {
-        match state.take(member, count, &log.end()) {
+        match state.take(member, count, &log.end(), sharing::Strategy::default()) {
             Taken::Messages(given) => return given,
             Taken::Wait => return Vec::new(),
             Taken::Read(places) => {
@@ -122,11 +124,43 @@ fn one_member_reads_and_the_others_wait() {
     let log = Log::new(&[1]);
     let mut state = begin();
     let generation = state.generation();
-    assert!(matches!(state.take(1, 1, &log.end()), Taken::Read(_)));
-    assert!(matches!(state.take(2, 1, &log.end()), Taken::Wait));
+    assert!(matches!(
+        state.take(1, 1, &log.end(), sharing::Strategy::default()),
+        Taken::Read(_)
+    ));
+    assert!(matches!(
+        state.take(2, 1, &log.end(), sharing::Strategy::default()),
+        Taken::Wait
+    ));
     // It could not: the next one reads.
     state.found(Vec::new(), generation);
-    assert!(matches!(state.take(2, 1, &log.end()), Taken::Read(_)));
+    assert!(matches!(
+        state.take(2, 1, &log.end(), sharing::Strategy::default()),
+        Taken::Read(_)
+    ));
+}
+
+#[test]
+fn a_member_that_takes_nothing_does_not_hold_up_the_others() {
+    let log = Log::new(&[400]);
+    let from = [(SHARD, Offset::new(1, 0))].into_iter().collect();
+    let mut state = CursorState::shared(everything("t"), &from, 7);
+    state.enter(1);
+    state.enter(2);
+    let taken = take(&mut state, &log, 2, 1_000);
+    let mut filled = state.take_filled();
+    filled.sort_unstable();
+    assert_eq!(filled, [1, 2]);
+    // What the other one was chosen for waits for it, within a bound.
+    assert_eq!(taken.len(), 400 - 128);
+    for given in &taken {
+        assert!(state.done(2, given.generation, given.place()));
+    }
+    let kept = state.positions().get(SHARD);
+    assert!(kept <= log.places()[1].1, "the position waits for it, too");
+    // When it leaves, the others get it.
+    assert_eq!(state.leave(1), 0, "nothing was sent to it");
+    assert_eq!(take(&mut state, &log, 2, 1_000).len(), 128);
 }
 
 #[derive(Clone, Debug)]
