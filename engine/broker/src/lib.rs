@@ -21,6 +21,7 @@ mod counters;
 pub mod cursors;
 pub mod delayed;
 mod dispatch;
+mod exclusive;
 pub mod explain;
 pub mod history;
 mod ledger;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use robustmq_protocol::ReasonCode;
 use tokio::sync::Notify;
 
+use crate::exclusive::Exclusive;
 use crate::link::{Link, Order};
 
 /// Locks the registry is split over, so that connects do not queue for one.
@@ -51,12 +52,15 @@ impl Gate {
 
 /// All sessions that have an owner at present.
 pub(crate) struct Registry {
+    /// Who has which exclusive subscription.
+    pub(crate) exclusive: Exclusive,
     parts: Vec<Mutex<HashMap<Box<str>, Owner>>>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
         Self {
+            exclusive: Exclusive::default(),
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
         }
     }

@@ -113,6 +113,7 @@ pub(crate) async fn restore_sessions(broker: &Arc<Broker>) -> Result<usize, View
         }
         count += 1;
         broker.cursors.groups.restore(&state);
+        broker.registry.exclusive.restore(&state);
         let subscriptions = filter_options(&state);
         if !subscriptions.is_empty() {
             broker

@@ -5,6 +5,7 @@ use robustmq_protocol::topic;
 use robustmq_record::{Offset, ShardId};
 use robustmq_views::SubscriptionState;
 
+use crate::exclusive::topic_of;
 use crate::positions::Positions;
 use crate::shard_map::{DEFAULT_NAMESPACE, ShardMap};
 use crate::subscription::{SubscriptionOptions, TargetOptions};
@@ -66,7 +67,7 @@ impl Subscriptions {
     ) -> Option<TargetOptions> {
         let mut combined: Option<TargetOptions> = None;
         for (filter, subscription) in &self.by_filter {
-            if subscription.starts.get(shard) <= offset && topic::matches(filter, topic) {
+            if subscription.starts.get(shard) <= offset && topic::matches(topic_of(filter), topic) {
                 combined.get_or_insert_default().add(&subscription.options);
             }
         }
@@ -76,6 +77,7 @@ impl Subscriptions {
     /// Whether a shard can hold a match.
     pub(crate) fn reaches(&self, map: ShardMap, shard: ShardId) -> bool {
         self.by_filter.keys().any(|filter| {
+            let filter = topic_of(filter);
             topic::has_wildcard(filter) || map.topic(DEFAULT_NAMESPACE, filter) == shard
         })
     }
@@ -84,7 +86,7 @@ impl Subscriptions {
     pub(crate) fn automata(&self) -> Vec<topic::FilterAutomaton> {
         self.by_filter
             .keys()
-            .filter_map(|filter| topic::FilterAutomaton::parse(filter).ok())
+            .filter_map(|filter| topic::FilterAutomaton::parse(topic_of(filter)).ok())
             .collect()
     }
 }

@@ -82,6 +82,8 @@ section! {
         max_client_id_len: u16 = 65_535, range 23..=65_535;
         /// Most subscriptions of one session.
         max_subscriptions: u32 = 100_000, range 1..=10_000_000;
+        /// False refuses exclusive subscriptions, `$exclusive/{topic}` (0x8F).
+        exclusive_subscription: bool = true;
         /// Rules that give topics other names, as `[[mqtt.rewrite]]` tables.
         rewrite: Vec<RewriteRule> = Vec::new();
         /// Subscriptions that every client gets when it connects, as `[[mqtt.auto_subscribe]]` tables.

@@ -42,6 +42,9 @@ impl Session {
         tokio::join!(io.close(FAREWELL), self.store_end(&ending, &cursors));
         // A group is kept for the sessions that last.
         self.settle_groups(&cursors).await;
+        if !self.is_persistent() {
+            self.broker.registry.exclusive.release_all(self.client_id());
+        }
     }
 
     async fn store_end(&self, ending: &Ending, cursors: &[Arc<Cursor>]) {

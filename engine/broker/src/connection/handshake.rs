@@ -259,6 +259,7 @@ async fn begin(
         }
         if !present {
             end_before(broker, state).await;
+            broker.registry.exclusive.release_all(&state.client_id);
         }
     }
     // Other nodes must hear of an opening: the same client may be connected there.

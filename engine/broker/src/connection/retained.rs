@@ -7,6 +7,7 @@ use std::sync::Arc;
 use robustmq_views::{RetainedMessage, ViewError, ViewSnapshot};
 
 use super::deliver::Source;
+use crate::exclusive::topic_of;
 use crate::subscription::{Effective, SubscriptionOptions};
 
 /// Messages read from the view at a time.
@@ -35,7 +36,7 @@ impl RetainedScan {
         };
         Self {
             snapshot,
-            filter,
+            filter: topic_of(&filter).to_owned(),
             effective,
             page: VecDeque::new(),
             after: None,

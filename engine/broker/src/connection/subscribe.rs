@@ -18,13 +18,14 @@ use super::retained::RetainedScan;
 use super::rules::NO_TOPIC;
 use super::session::{Ending, Session};
 use crate::dispatch::{FilterOptions, append_failure_reason};
+use crate::exclusive;
 use crate::history::RangeError;
 use crate::positions::Positions;
 use crate::subscription::SubscriptionOptions;
 use crate::subscriptions::Subscription;
 
 /// First levels that stand for features of the broker and are no topics.
-const RESERVED: [&str; 5] = ["$queue/", "$exclusive/", "$delayed/", "$replay", "$cursor/"];
+const RESERVED: [&str; 4] = ["$queue/", "$delayed/", "$replay", "$cursor/"];
 
 /// What a SUBACK says where a reason code alone would puzzle.
 const REPLAYS_TOO_MANY: &str = "too many replays in one session";
@@ -196,7 +197,25 @@ impl Session {
         if is_reserved(&requested.filter) {
             return Err(ReasonCode::TopicFilterInvalid);
         }
-        Ok(())
+        match requested.filter.strip_prefix(exclusive::PREFIX) {
+            Some(topic) => self.claim_exclusive(&requested.filter, topic),
+            None => Ok(()),
+        }
+    }
+
+    /// Claims an exclusive subscription.
+    fn claim_exclusive(&self, filter: &str, topic: &str) -> Result<(), ReasonCode> {
+        let is_plain = Filter::parse(topic).is_ok_and(|inner| inner.group().is_none());
+        let is_on = self.broker.config.mqtt.exclusive_subscription;
+        if !is_on || !is_plain || is_reserved(topic) || topic.starts_with(exclusive::PREFIX) {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        let claims = &self.broker.registry.exclusive;
+        if claims.claim(&self.broker, filter, self.client_id()) {
+            Ok(())
+        } else {
+            Err(ReasonCode::QuotaExceeded)
+        }
     }
 
     /// Begins a replay, or leaves one alone that the session holds already: a
@@ -207,6 +226,9 @@ impl Session {
             options: asked.options,
             retain_handling: 2,
         };
+        if requested.filter.starts_with(exclusive::PREFIX) {
+            return (ReasonCode::TopicFilterInvalid, None);
+        }
         if let Err(reason) = self.check(&requested) {
             return (reason, None);
         }
@@ -367,6 +389,10 @@ impl Session {
         for filter in filters {
             let replay = self.replays.remove(filter);
             let cursor = self.cursors.remove(filter);
+            if filter.starts_with(exclusive::PREFIX) {
+                let claims = &self.broker.registry.exclusive;
+                claims.release(filter, self.client_id());
+            }
             existed.push(self.subscriptions.remove(filter) || replay.is_some() || cursor.is_some());
             if let Some(cursor) = cursor {
                 cursor.store(&self.broker).await;

@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use robustmq_protocol::topic::SubscriptionTree;
 
 use super::watchers::Watchers;
+use crate::exclusive::topic_of;
 use crate::link::Link;
 use crate::subscription::{SubscriptionOptions, TargetOptions};
 
@@ -99,7 +100,7 @@ impl Interest {
             return;
         };
         for filter in &subscriber.filters {
-            self.tree.remove(filter, &id);
+            self.tree.remove(topic_of(filter), &id);
         }
         if !subscriber.filters.is_empty() {
             self.cache.clear();
@@ -152,7 +153,7 @@ impl Interest {
         if !subscriber.filters.iter().any(|known| &**known == filter) {
             subscriber.filters.push(filter.into());
         }
-        self.tree.insert(filter, id, options);
+        self.tree.insert(topic_of(filter), id, options);
         self.cache.clear();
     }
 
@@ -162,7 +163,15 @@ impl Interest {
             return;
         };
         subscriber.filters.retain(|known| &**known != filter);
-        self.tree.remove(filter, &id);
+        let topic = topic_of(filter);
+        // It may be subscribed to exclusively and not.
+        if !subscriber
+            .filters
+            .iter()
+            .any(|known| topic_of(known) == topic)
+        {
+            self.tree.remove(topic, &id);
+        }
         self.cache.clear();
     }
 
