@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::broker::{Broker, binary};
+use crate::broker::{Broker, Launch, binary};
 use crate::http::Http;
 
 /// How long a cluster may take for anything.
@@ -27,9 +27,17 @@ pub struct Cluster {
 }
 
 /// A port that is free at present, for an address that has to stay.
-fn free_place() -> SocketAddr {
+///
+/// # Panics
+/// When there is none.
+pub fn free_place() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
     listener.local_addr().expect("it is bound")
+}
+
+fn start(launch: Launch, sets: &[String]) -> Broker {
+    let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+    Broker::start_in(launch, &sets)
 }
 
 /// Makes certificates as a user does.
@@ -48,7 +56,11 @@ impl Cluster {
     /// # Panics
     /// When that takes too long.
     pub fn start(nodes: usize, sets: &[&str]) -> Self {
-        let mut cluster = Self::alone(sets);
+        Self::alone(sets).grown_to(nodes)
+    }
+
+    fn grown_to(mut self, nodes: usize) -> Self {
+        let cluster = &mut self;
         for _ in 1..nodes {
             cluster.grow();
         }
@@ -61,28 +73,68 @@ impl Cluster {
             };
             (1..=nodes).all(|node| led(node) > 0)
         });
-        cluster
+        self
     }
 
     /// A node that may become one of several.
     pub fn alone(sets: &[&str]) -> Self {
-        let mut cluster = Self {
+        let mut cluster = Self::empty(sets);
+        cluster.add();
+        cluster
+    }
+
+    fn empty(sets: &[&str]) -> Self {
+        Self {
             certificates: tempfile::tempdir().expect("a temporary directory"),
             sets: sets.iter().map(|set| (*set).to_owned()).collect(),
             nodes: Vec::new(),
             places: Vec::new(),
-        };
-        cluster.add();
+        }
+    }
+
+    /// Nodes that are started at once and find each other as `cluster.discovery`
+    /// says, each reached at its place.
+    ///
+    /// # Panics
+    /// When one does not start.
+    pub fn discovering(places: &[SocketAddr], discovery: &[String], sets: &[&str]) -> Self {
+        let mut cluster = Self::empty(sets);
+        cluster
+            .sets
+            .push(format!("cluster.discovery={}", discovery.join(",")));
+        let nodes = places.iter().zip(1..);
+        let prepared: Vec<_> = nodes
+            .map(|(place, number)| cluster.prepare(number, *place))
+            .collect();
+        cluster.places = places.to_vec();
+        cluster.nodes = std::thread::scope(|scope| {
+            let starting: Vec<_> = prepared
+                .into_iter()
+                .map(|(launch, sets)| scope.spawn(move || start(launch, &sets)))
+                .collect();
+            let nodes = starting.into_iter();
+            nodes
+                .map(|node| node.join().expect("a node starts"))
+                .collect()
+        });
         cluster
     }
 
     /// Starts one more node, which is alone.
     pub fn add(&mut self) -> usize {
         let number = self.nodes.len() + 1;
-        certify(self.certificates.path(), number);
         let place = free_place();
-        let file = |name: String| self.certificates.path().join(name).display().to_string();
+        let (launch, sets) = self.prepare(number, place);
+        self.nodes.push(start(launch, &sets));
+        self.places.push(place);
+        number - 1
+    }
+
+    /// Certificates of a node, and how it is started.
+    fn prepare(&self, number: usize, place: SocketAddr) -> (Launch, Vec<String>) {
+        certify(self.certificates.path(), number);
         let mut sets = self.sets.clone();
+        let file = |name: String| self.certificates.path().join(name).display().to_string();
         sets.extend([
             "cluster.enabled=true".to_owned(),
             format!("node.id={number}"),
@@ -91,10 +143,7 @@ impl Cluster {
             format!("cluster.certificate={}", file(format!("node-{number}.pem"))),
             format!("cluster.key={}", file(format!("node-{number}-key.pem"))),
         ]);
-        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
-        self.nodes.push(Broker::start(&sets));
-        self.places.push(place);
-        number - 1
+        (Launch::default(), sets)
     }
 
     /// Starts one more node and has it join.
@@ -218,7 +267,8 @@ impl Cluster {
         }
     }
 
-    fn logs(&self) -> String {
+    /// What all nodes have logged since they were started.
+    pub fn logs(&self) -> String {
         let logs = self.nodes.iter().enumerate();
         let logs = logs.map(|(node, broker)| format!("\nnode {}:\n{}", node + 1, broker.log()));
         logs.collect()

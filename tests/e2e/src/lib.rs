@@ -12,6 +12,6 @@ mod mosquitto;
 
 pub use broker::{Broker, Failed, Launch, binary};
 pub use client::{Client, Connect, Message, Received, Wire};
-pub use cluster::Cluster;
+pub use cluster::{Cluster, free_place};
 pub use http::{Answer, Event, Events, Http};
 pub use mosquitto::Mosquitto;

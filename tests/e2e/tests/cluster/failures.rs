@@ -1,6 +1,7 @@
 //! Nodes are killed, stopped and started while clients go on.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use robustmq_e2e::{Client, Cluster, Connect, Received};
 use robustmq_protocol::QoS;
@@ -94,4 +95,45 @@ fn clients_of_other_nodes_notice_a_stopped_leader_as_a_delay() {
     });
     let found = history(&cluster, 2, 32);
     assert_eq!(found.len(), 32);
+}
+
+#[test]
+fn a_leader_that_is_stopped_hands_on_what_it_leads() {
+    let mut cluster = Cluster::start(3, &[]);
+    let (mut client, _) = Client::accepted(cluster.node(0).address(), &Connect::new("c"));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            for number in 0.. {
+                if is_over.load(Ordering::Acquire) {
+                    break;
+                }
+                let (topic, start) = (format!("n/{}", number % 32), Instant::now());
+                let publish = publish(&topic, QoS::AtLeastOnce, "x");
+                client.publish(&publish).expect("it runs");
+                match client.poll(PATIENCE).expect("the connection lasts") {
+                    Some(Received::PubAck(_, reason, _)) => {
+                        assert!(!reason.is_error(), "{reason:?}");
+                    }
+                    other => panic!("instead of a PUBACK: {other:?}"),
+                }
+                longest = longest.max(start.elapsed());
+            }
+            longest
+        });
+        let (status, _) = cluster.node_mut(2).stop();
+        // Nobody has waited for an election: it was handed on before the end.
+        let shards = cluster.status(0)["shards"].as_array().cloned();
+        is_over.store(true, Ordering::Release);
+        let longest = publishing.join().expect("it ends well");
+        assert!(status.success(), "{status}");
+        let shards = shards.unwrap_or_default();
+        assert!(!shards.is_empty());
+        assert!(
+            shards.iter().all(|shard| shard["leader"] != 3),
+            "{shards:?}"
+        );
+        println!("a leader was stopped: a publish took {longest:?} at most");
+    });
 }

@@ -154,3 +154,21 @@ fn a_certificate_of_another_authority_is_refused() {
     assert_eq!(cluster.status(0)["nodes"].as_array().map(Vec::len), Some(1));
     drop(stranger);
 }
+
+/// Another cluster of the same authority: only the number of the cluster tells.
+#[test]
+fn a_node_of_another_cluster_is_refused() {
+    let mut cluster = Cluster::alone(&[]);
+    cluster.grow();
+    let other = cluster.add();
+    let last = cluster.add();
+    let place = cluster.place(other).to_string();
+    let joined = cluster.ctl(last, &["join", &place]);
+    assert!(joined.status.success(), "{joined:?}");
+    let refused = cluster.ctl(last, &["join", &cluster.place(0).to_string()]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("cluster"), "{told}");
+    let nodes = |node| cluster.status(node)["nodes"].as_array().map(Vec::len);
+    assert_eq!([nodes(0), nodes(1), nodes(other)], [Some(2); 3]);
+}

@@ -1,6 +1,7 @@
 //! Several nodes as processes: clients may be connected to any of them.
 
 mod delayed;
+mod discovery;
 mod failures;
 mod growing;
 mod mqtt;
