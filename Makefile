@@ -26,7 +26,7 @@ CARGO ?= cargo
 BUILD := --release --workspace --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fmt generate torture fuzz bench bench-history clean
+.PHONY: help run build test check fmt generate torture fuzz bench bench-cluster bench-history clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -75,6 +75,11 @@ bench: ## measure this broker beside mosquitto and write docs/benchmarks.md
 	@scripts/bootstrap bench
 	$(CARGO) build $(BUILD)
 	"$(CARGO_TARGET_DIR)/release/bench-beside" --seconds $(SECONDS) --write docs/benchmarks.md $(PEERS)
+
+bench-cluster: ## measure three nodes beside one and write the table of docs/benchmarks.md
+	@scripts/bootstrap build
+	$(CARGO) build $(BUILD)
+	"$(CARGO_TARGET_DIR)/release/bench-cluster" --seconds $(SECONDS) --write docs/benchmarks.md
 
 bench-history: ## measure reading of history from a log of SIZE
 	@scripts/bootstrap build
