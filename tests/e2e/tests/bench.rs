@@ -114,6 +114,40 @@ fn this_broker_under_every_qos_and_shape() {
     check_all_qos(Broker::start(&[]).address());
 }
 
+/// Floods, queues that fill, and handshakes of many at a time, over TLS.
+#[test]
+fn this_broker_over_tls() {
+    let broker = Broker::start(&["listeners.tls.default.bind=127.0.0.1:0"]);
+    let address = broker.listener("tls:default");
+    let authority = broker.data().join("tls/self-signed.crt");
+    let trusted = format!("--cafile {}", authority.display());
+    for tls in ["--insecure", &trusted] {
+        for arguments in [
+            "fan-in --qos 0 --messages 20000",
+            "fan-in --qos 2 --messages 1000 --publishers 3",
+            "fan-in --qos 1 --payload 100000 --messages 100",
+            "fan-out --qos 1 --messages 500 --subscribers 20",
+        ] {
+            let arguments = format!("{arguments} {tls}");
+            let document = bench(address, &arguments);
+            assert_faultless(&document["parts"]["run"], &arguments);
+        }
+    }
+    let document = bench(address, "connect --connections 300 --insecure");
+    assert_eq!(count(&document["parts"]["connect"], "connections"), 300);
+    // Nobody is trusted without a reason.
+    let refused = Command::new(binary("robust-bench"))
+        .args(["connect", "--connections", "1", "--tls", "--port"])
+        .arg(address.port().to_string())
+        .output()
+        .expect("robust-bench starts: build it first");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && stderr.contains("--cafile"),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn this_broker_stores_and_connects() {
     let broker = Broker::start(&[]);

@@ -5,7 +5,7 @@
 //!    packets and publishes was begun is written first.
 //! 2. Acknowledgements of all that one read has brought leave with one write.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 
 use robustmq_protocol::{ProtocolVersion, QoS};
@@ -15,6 +15,7 @@ use crate::greeting::{self, Answer};
 use crate::plan::ConnectionPlan;
 use crate::sender::Sender;
 use crate::sequence::Sequences;
+use crate::stream::Stream;
 use crate::tally::Tally;
 use crate::wire::{self, Frame, Stamp};
 
@@ -65,7 +66,7 @@ impl From<wire::Broken> for Ended {
 }
 
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     version: ProtocolVersion,
     pub(crate) state: State,
     began_ns: u64,
@@ -87,7 +88,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Stream,
         version: ProtocolVersion,
         plan: &ConnectionPlan,
         [connect, subscribe]: [Option<Vec<u8>>; 2],
@@ -132,13 +133,17 @@ impl Connection {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.is_readable = false;
+                // A handshake may go on, now that it was answered.
+                self.is_writable |= self.stream.keeps();
                 return Ok(());
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         // Less than there was room for: the next edge of epoll tells of more.
-        self.is_readable = count == space || self.is_ending;
+        self.is_readable = count == space || self.is_ending || self.stream.keeps();
+        // The handshake may have been waiting for this.
+        self.is_writable |= self.stream.keeps();
         let arrived = &buffer[..carried + count];
         let used = self.handle_input(arrived, span, tally)?;
         self.carry.clear();
@@ -312,7 +317,9 @@ impl Connection {
     /// Something waits to be written.
     pub(crate) fn has_output(&self) -> bool {
         let block = self.sender.as_ref().map(|sender| sender.block.pending());
-        self.control_at < self.control.len() || block.is_some_and(|bytes| !bytes.is_empty())
+        self.control_at < self.control.len()
+            || block.is_some_and(|bytes| !bytes.is_empty())
+            || self.stream.wants_write()
     }
 
     /// Writes once what waits.
@@ -326,12 +333,7 @@ impl Connection {
             false => [control, publishes],
         };
         let (first_len, all) = (first.len(), first.len() + second.len());
-        let slices = [IoSlice::new(first), IoSlice::new(second)];
-        let written = match (first.is_empty(), second.is_empty()) {
-            (true, _) => self.stream.write(second),
-            (_, true) => self.stream.write(first),
-            _ => self.stream.write_vectored(&slices),
-        };
+        let written = self.stream.write([first, second]);
         let count = match written {
             Ok(count) => count,
             Err(error) => match error.kind() {
@@ -344,7 +346,9 @@ impl Connection {
                 _ => return Err(error.into()),
             },
         };
-        self.is_writable = count == all;
+        // TLS takes a piece at a time; only what it cannot pass on waits for an edge.
+        let took_all = count == all || self.stream.keeps();
+        self.is_writable = took_all && !self.stream.wants_write();
         let parts = [count.min(first_len), count.saturating_sub(first_len)];
         let [publishes, control] = match publishes_first {
             true => parts,
@@ -361,8 +365,8 @@ impl Connection {
         Ok(())
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub(crate) fn socket(&self) -> &TcpStream {
+        self.stream.socket()
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum BenchError {
         all: usize,
         first: String,
     },
+    #[error("TLS cannot be used: {0}")]
+    Tls(String),
     #[error("{0}")]
     Options(String),
 }

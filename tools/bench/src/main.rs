@@ -22,6 +22,7 @@ mod run;
 mod scenario;
 mod sender;
 mod sequence;
+mod stream;
 mod tally;
 mod window;
 mod wire;

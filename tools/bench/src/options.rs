@@ -1,12 +1,14 @@
 //! The command line.
 
 use std::net::ToSocketAddrs;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use robustmq_protocol::{ProtocolVersion, QoS};
 
 use crate::error::BenchError;
 use crate::plan::{Extent, Settings};
+use crate::stream::TlsPlan;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -146,6 +148,15 @@ pub(crate) struct Load {
         hide_env_values = true
     )]
     password: Option<String>,
+    /// Over TLS; the broker's certificate is checked against --cafile.
+    #[arg(long, global = true)]
+    tls: bool,
+    /// Certificates that the broker's may be signed with, as PEM; means --tls.
+    #[arg(long, global = true, value_name = "FILE")]
+    cafile: Option<PathBuf>,
+    /// Over TLS, with a broker of any certificate; means --tls.
+    #[arg(long, global = true, conflicts_with = "cafile")]
+    insecure: bool,
     /// Protocol version.
     #[arg(
         long = "mqtt-version",
@@ -224,6 +235,7 @@ impl Load {
                 Version::V311 => ProtocolVersion::V4,
                 Version::V5 => ProtocolVersion::V5,
             },
+            tls: self.tls()?,
             username: self.username.clone(),
             password: self.password.clone(),
             window: self.window,
@@ -234,6 +246,17 @@ impl Load {
             gather_ns: self.gather,
             broker_pid: self.broker_pid,
         })
+    }
+
+    fn tls(&self) -> Result<Option<TlsPlan>, BenchError> {
+        if !self.tls && self.cafile.is_none() && !self.insecure {
+            return Ok(None);
+        }
+        if self.cafile.is_none() && !self.insecure {
+            let message = "--tls needs --cafile FILE, or --insecure to trust any certificate";
+            return Err(BenchError::Options(message.to_owned()));
+        }
+        TlsPlan::new(&self.host, self.cafile.as_deref()).map(Some)
     }
 
     /// The same, but for so many messages.

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use robustmq_protocol::{ProtocolVersion, QoS};
 
 use crate::block::Template;
+use crate::stream::TlsPlan;
 
 /// How every connection of a run is made.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) address: SocketAddr,
     pub(crate) version: ProtocolVersion,
+    pub(crate) tls: Option<TlsPlan>,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
     /// QoS 1 and 2 messages of one connection on their way, in either direction.

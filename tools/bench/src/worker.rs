@@ -29,6 +29,7 @@ use crate::error::BenchError;
 use crate::greeting;
 use crate::plan::{ConnectionPlan, Settings};
 use crate::sender::{Pace, Sender, Stop};
+use crate::stream::Stream;
 use crate::tally::{Gauges, Tally};
 
 /// Bytes that one read takes at most, unless a packet is larger.
@@ -197,7 +198,7 @@ impl<'a> Worker<'a> {
             }
             let wanted = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             let data = EventData::new_u64(place as u64);
-            epoll::add(&self.epoll, connection.stream(), data, wanted)?;
+            epoll::add(&self.epoll, connection.socket(), data, wanted)?;
             self.connections.push(Some(connection));
             self.opening += 1;
             self.enqueue(place);
@@ -227,7 +228,7 @@ impl<'a> Worker<'a> {
         let version: ProtocolVersion = settings.version;
         let packets = [Some(connect), subscribe];
         Ok(Connection::new(
-            TcpStream::from(socket),
+            Stream::new(TcpStream::from(socket), settings.tls.as_ref())?,
             version,
             plan,
             packets,
