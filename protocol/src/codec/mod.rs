@@ -24,8 +24,8 @@ mod wire;
 
 pub use decode::{Decoded, connect_version, decode};
 pub use encode::{
-    PublishOut, encode, encode_ack, encode_disconnect, encode_pingresp, encode_publish,
-    encode_trimmed, encode_within, packet_size, publish_size,
+    ACK_WITH_BYTES_MAX, PublishOut, encode, encode_ack, encode_ack_with, encode_disconnect,
+    encode_pingresp, encode_publish, encode_trimmed, encode_within, packet_size, publish_size,
 };
 pub use error::{DecodeError, EncodeError};
 pub use forwarded::Forwarded;

@@ -54,4 +54,4 @@ pub use record::{KIND_CONSENSUS, KIND_MESSAGE, RecordInput, RecordRef};
 pub use scan::{
     Damage, FrameScanner, ScanEnd, ScanItem, ScanOptions, ScannedFrame, Tail, read_slice,
 };
-pub use token::{OffsetToken, TokenError};
+pub use token::{OffsetToken, TokenError, TokenText};

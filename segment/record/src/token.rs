@@ -23,10 +23,61 @@ pub struct OffsetToken {
 #[error("an offset token has the form SHARD-INDEX-SLOT, for example 3-1042-7")]
 pub struct TokenError;
 
+/// A token's text at most: three numbers of 10, 15 and 5 digits.
+const TEXT_BYTES_MAX: usize = 10 + 1 + 15 + 1 + 5;
+
+/// A token as text, without an allocation: a broker writes one for every message.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenText {
+    bytes: [u8; TEXT_BYTES_MAX],
+    start: usize,
+}
+
+impl TokenText {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[self.start..]).expect("digits and hyphens")
+    }
+
+    /// Puts a number before what there is.
+    fn prepend(&mut self, mut number: u64) {
+        loop {
+            self.start -= 1;
+            self.bytes[self.start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return;
+            }
+        }
+    }
+
+    fn prepend_hyphen(&mut self) {
+        self.start -= 1;
+        self.bytes[self.start] = b'-';
+    }
+}
+
+impl OffsetToken {
+    /// As text.
+    #[must_use]
+    pub fn text(&self) -> TokenText {
+        let mut text = TokenText {
+            bytes: [0; TEXT_BYTES_MAX],
+            start: TEXT_BYTES_MAX,
+        };
+        text.prepend(u64::from(self.offset.slot()));
+        text.prepend_hyphen();
+        text.prepend(self.offset.index());
+        text.prepend_hyphen();
+        text.prepend(u64::from(self.shard.0));
+        text
+    }
+}
+
 impl fmt::Display for OffsetToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (index, slot) = (self.offset.index(), self.offset.slot());
-        write!(f, "{}-{index}-{slot}", self.shard)
+        f.write_str(self.text().as_str())
     }
 }
 

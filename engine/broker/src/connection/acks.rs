@@ -2,7 +2,7 @@
 //! which the message is stored.
 
 use robustmq_protocol::ProtocolVersion;
-use robustmq_protocol::codec::{Ack, AckProperties, Packet, UserProperties};
+use robustmq_protocol::codec::{self, Ack, AckProperties, Packet, PacketKind};
 use robustmq_protocol::session::inbound::{AckKind, AckOut};
 use robustmq_record::{Offset, OffsetToken, ShardId};
 
@@ -35,8 +35,9 @@ fn token(receipt: u64) -> OffsetToken {
     }
 }
 
-/// Writes one acknowledgement; `text` explains a refusal, `receipt` says whether it carries the offset,
-/// which is left out where the packet would exceed `packet_size_max`.
+/// Writes one acknowledgement; `text` explains a refusal, `receipt` says whether
+/// it carries the offset, which is left out where the packet would exceed
+/// `packet_size_max`.
 pub(super) fn write(
     output: &mut Vec<u8>,
     version: ProtocolVersion,
@@ -45,7 +46,6 @@ pub(super) fn write(
     text: Option<&str>,
     packet_size_max: u32,
 ) {
-    let plain = Ack::new(ack.packet_id, ack.reason);
     if text.is_some() {
         let properties = AckProperties {
             reason_string: text,
@@ -53,31 +53,37 @@ pub(super) fn write(
         };
         let told = Ack {
             properties,
-            ..plain
+            ..Ack::new(ack.packet_id, ack.reason)
         };
         wire::write(output, version, &wrap(ack.kind, told), packet_size_max);
         return;
     }
+    let kind = match ack.kind {
+        AckKind::PubAck => PacketKind::PubAck,
+        AckKind::PubRec => PacketKind::PubRec,
+        AckKind::PubComp => PacketKind::PubComp,
+    };
     if let (true, Some(number)) = (receipt && version == ProtocolVersion::V5, ack.offset) {
-        let text = token(number).to_string();
-        let pairs = [(RECEIPT, text.as_str())];
-        let user_properties = UserProperties::from(&pairs);
-        let properties = AckProperties {
-            user_properties,
-            ..AckProperties::default()
-        };
-        let told = wrap(
-            ack.kind,
-            Ack {
-                properties,
-                ..plain
-            },
-        );
-        wire::write(output, version, &told, packet_size_max);
+        let text = token(number).text();
+        let told = (RECEIPT, text.as_str());
+        let about = (ack.packet_id, ack.reason);
+        if codec::encode_ack_with(output, kind, about, told, packet_size_max) {
+            return;
+        }
+    }
+    if packet_size_max < PLAIN_BYTES_MAX {
+        // There may be no way to send it.
+        let plain = Ack::new(ack.packet_id, ack.reason);
+        wire::write(output, version, &wrap(ack.kind, plain), packet_size_max);
         return;
     }
-    wire::write(output, version, &wrap(ack.kind, plain), packet_size_max);
+    if let Err(error) = codec::encode_ack(output, version, kind, ack.packet_id, ack.reason) {
+        tracing::info!(?kind, %error, "a packet could not be sent");
+    }
 }
+
+/// Bytes of an acknowledgement without properties.
+const PLAIN_BYTES_MAX: u32 = 5;
 
 fn wrap(kind: AckKind, ack: Ack<'_>) -> Packet<'_> {
     match kind {

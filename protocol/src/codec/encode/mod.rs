@@ -136,6 +136,52 @@ pub fn encode_ack(
     Ok(())
 }
 
+/// Appends a PUBACK, PUBREC or PUBCOMP of MQTT 5.0 with one user property, as
+/// [`encode_within`] would, but at the price of a few copies: brokers write one
+/// for every message. False, and nothing is written, where it would be larger
+/// than `packet_size_max` or [`ACK_WITH_BYTES_MAX`].
+///
+/// # Panics
+/// If `kind` is no acknowledgement.
+pub fn encode_ack_with(
+    out: &mut Vec<u8>,
+    kind: PacketKind,
+    (packet_id, reason): (PacketId, ReasonCode),
+    (name, value): (&str, &str),
+    packet_size_max: u32,
+) -> bool {
+    assert!(
+        matches!(
+            kind,
+            PacketKind::PubAck | PacketKind::PubRec | PacketKind::PubComp
+        ),
+        "not an acknowledgement: {kind:?}"
+    );
+    let properties = 1 + 2 + name.len() + 2 + value.len();
+    // Packet identifier, reason, length of the properties.
+    let body = 2 + 1 + 1 + properties;
+    let size = 1 + 1 + body;
+    if size > ACK_WITH_BYTES_MAX || size > packet_size_max as usize {
+        return false;
+    }
+    let [high, low] = packet_id.get().to_be_bytes();
+    let (body, properties) = (body as u8, properties as u8);
+    let (name_len, value_len) = (name.len() as u8, value.len() as u8);
+    out.reserve(size);
+    out.extend_from_slice(&[kind.first_byte(), body, high, low, reason.value()]);
+    out.extend_from_slice(&[properties, USER_PROPERTY, 0, name_len]);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(&[0, value_len]);
+    out.extend_from_slice(value.as_bytes());
+    true
+}
+
+/// The largest packet of [`encode_ack_with`]: its lengths take one byte each.
+pub const ACK_WITH_BYTES_MAX: usize = 2 + 127;
+
+/// Identifier of a user property.
+const USER_PROPERTY: u8 = 0x26;
+
 /// Appends a PINGRESP.
 pub fn encode_pingresp(out: &mut Vec<u8>) {
     out.extend_from_slice(&[PacketKind::PingResp.first_byte(), 0]);

@@ -356,3 +356,40 @@ fn short_encoders_write_the_same_as_the_general_one() {
         b"\xD0\0\xE0\x01\x89\xE0\x06\x89\x04\x1F\0\x01x\xE0\x01\x89"
     );
 }
+
+#[test]
+fn an_acknowledgement_with_a_user_property_is_written_as_by_the_general_one() {
+    let long = "x".repeat(200);
+    for kind in [PacketKind::PubAck, PacketKind::PubRec, PacketKind::PubComp] {
+        for reason in [ReasonCode::Success, ReasonCode::QuotaExceeded] {
+            for (name, value) in [("x-offset", "7-1042-65535"), ("", ""), ("x", &long)] {
+                let pairs = [(name, value)];
+                let ack = Ack {
+                    properties: AckProperties {
+                        user_properties: UserProperties::from(&pairs),
+                        ..AckProperties::default()
+                    },
+                    ..Ack::new(id(7), reason)
+                };
+                let packet = match kind {
+                    PacketKind::PubAck => Packet::PubAck(ack),
+                    PacketKind::PubRec => Packet::PubRec(ack),
+                    _ => Packet::PubComp(ack),
+                };
+                let mut general = Vec::new();
+                encode(&mut general, ProtocolVersion::V5, &packet).expect("it can be written");
+                let size = general.len();
+                for size_max in [size as u32, size as u32 - 1] {
+                    let mut short = vec![1];
+                    let pair = (name, value);
+                    let about = (id(7), reason);
+                    let written = encode_ack_with(&mut short, kind, about, pair, size_max);
+                    let fits = size <= ACK_WITH_BYTES_MAX && size <= size_max as usize;
+                    assert_eq!(written, fits, "{kind:?} {name} of {size_max}");
+                    let rest: &[u8] = if fits { &general } else { &[] };
+                    assert_eq!(&short[1..], rest);
+                }
+            }
+        }
+    }
+}

@@ -14,6 +14,7 @@ fn what_is_written_is_read() {
             offset: Offset::new(index, slot),
         };
         assert_eq!(token.to_string().parse(), Ok(token));
+        assert_eq!(token.to_string(), format!("{shard}-{index}-{slot}"));
     }
 }
 
