@@ -45,6 +45,11 @@ pub trait CommitSink: Send + Sync {
     /// writer, and with it everybody who appends: that is the backpressure.
     fn committed(&self, batch: Arc<Batch>);
 
+    /// Comes after one or more calls of [`CommitSink::committed`] and the batches'
+    /// completions: nothing more is told at once. Until then a sink may put off
+    /// waking whoever works on what it was told.
+    fn settled(&self) {}
+
     /// Whether [`CommitSink::committed`] would return at once.
     fn has_room(&self) -> bool {
         true

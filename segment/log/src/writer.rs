@@ -341,6 +341,9 @@ impl Writer {
     /// Tells everybody, in order. One by one: should a call panic, the others
     /// are still here to be told.
     fn tell(&mut self) {
+        if self.part.placed.is_empty() {
+            return;
+        }
         while let Some(placed) = self.part.placed.pop_front() {
             match placed {
                 Placed::Batch {
@@ -349,6 +352,7 @@ impl Writer {
                 Placed::Command(completion) => completion(Ok(())),
             }
         }
+        self.sink.settled();
     }
 
     fn complete_batch(&self, batch: Arc<Batch>, completion: Option<BatchCompletion>) {

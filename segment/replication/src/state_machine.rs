@@ -121,6 +121,7 @@ impl ShardStateMachine {
                 completion(Ok(Arc::clone(batch)));
                 drop(held);
             }
+            self.setup.sink.settled();
         };
         let turn = self.setup.turn.try_lock();
         if turn.is_some() && self.setup.sink.has_room() {

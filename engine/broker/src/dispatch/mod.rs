@@ -262,6 +262,10 @@ impl CommitSink for Dispatch {
         self.queue.has_room()
     }
 
+    fn settled(&self) {
+        self.queue.ring();
+    }
+
     fn failed(&self, error: FatalLogError) {
         self.queue.push(Input::Failed(error));
     }

@@ -47,16 +47,24 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Queues a committed batch, waiting while there are too many.
+    /// Queues a committed batch, waiting while there are too many. Wakes nobody
+    /// unless it waits: the batch's end comes next, or [`Queue::ring`], and the
+    /// thread is to wake once for both.
     pub(super) fn push_batch(&self, batch: Arc<Batch>) {
         let mut state = self.state.lock();
         while state.batches >= BATCHES_MAX && !state.stopped {
+            self.filled.notify_one();
             self.drained.wait(&mut state);
         }
         state.batches += 1;
         state.inputs.push_back(Input::Committed(batch));
-        drop(state);
-        self.filled.notify_one();
+    }
+
+    /// Wakes the thread if there is something for it.
+    pub(super) fn ring(&self) {
+        if !self.state.lock().inputs.is_empty() {
+            self.filled.notify_one();
+        }
     }
 
     /// Whether a batch would be queued at once.
