@@ -200,7 +200,7 @@ impl Writer {
             ..FrameFields::of_batch(&batch)
         };
         let position = self.active.position + self.part.buffer.len() as u64;
-        let body = self.encoder.encode(batch.body());
+        let body = self.encoder.encode_of(shard.0 as usize, batch.body());
         let id = self.active.segment.id();
         let header = encode_frame(&fields, body, id, &mut self.part.buffer);
         self.lsn_next = self.lsn_next.next();

@@ -78,9 +78,30 @@ const ZSTD_LEVEL: i32 = 1;
 /// The largest buffer that is kept from one body to the next.
 const SCRATCH_KEEP_MAX: usize = 8 << 20;
 
+/// What compression must save to be worth undoing at every read: a part of this
+/// many.
+const SAVING_PART: usize = 16;
+
+/// Bodies of a stream that are not tried after many that gained nothing.
+const PAUSE_MAX: u32 = 32;
+
+/// How compression fared with the bodies of one stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fortune {
+    /// Bodies that are not tried before the next one that is.
+    pause: u32,
+    /// How many they were after the last try without gain.
+    pause_before: u32,
+}
+
 /// Compresses bodies one after the other; keeps its buffers in between.
+///
+/// Bodies of one stream are alike: where compression gains nothing, it is not
+/// tried again for a while, which grows as long as that is so.
 pub struct BodyEncoder {
     compression: Compression,
+    /// By stream.
+    fortunes: Vec<Fortune>,
     scratch: Vec<u8>,
     zstd: Option<zstd::bulk::Compressor<'static>>,
 }
@@ -91,8 +112,43 @@ impl BodyEncoder {
     pub fn new(compression: Compression) -> Self {
         Self {
             compression,
+            fortunes: Vec::new(),
             scratch: Vec::new(),
             zstd: None,
+        }
+    }
+
+    /// As [`BodyEncoder::encode`], for a body of a stream, which is given by its
+    /// place among few: memory is taken for all before it.
+    pub fn encode_of<'a>(&'a mut self, stream: usize, raw: &'a [u8]) -> EncodedBody<'a> {
+        if stream >= self.fortunes.len() {
+            self.fortunes.resize(stream + 1, Fortune::default());
+        }
+        let Compression { codec, bytes_min } = self.compression;
+        if codec == Codec::None || raw.len() < bytes_min {
+            return EncodedBody::plain(raw);
+        }
+        let mut fortune = self.fortunes[stream];
+        if fortune.pause > 0 {
+            fortune.pause -= 1;
+            self.fortunes[stream] = fortune;
+            return EncodedBody::plain(raw);
+        }
+        let (codec, len) = {
+            let encoded = self.encode(raw);
+            (encoded.codec, encoded.bytes.len())
+        };
+        if codec == Codec::None {
+            fortune.pause_before = (fortune.pause_before * 2).clamp(1, PAUSE_MAX);
+            fortune.pause = fortune.pause_before;
+            self.fortunes[stream] = fortune;
+            return EncodedBody::plain(raw);
+        }
+        self.fortunes[stream] = Fortune::default();
+        EncodedBody {
+            codec,
+            bytes: &self.scratch[..len],
+            raw_len: raw.len(),
         }
     }
 
@@ -128,7 +184,7 @@ impl BodyEncoder {
 
     fn shrank(&self, raw: &[u8]) -> bool {
         let len = self.scratch.len();
-        len < raw.len() && raw.len() <= len.saturating_mul(RATIO_MAX)
+        len < raw.len() - raw.len() / SAVING_PART && raw.len() <= len.saturating_mul(RATIO_MAX)
     }
 
     /// Compresses into the scratch buffer; false if that was of no use.

@@ -142,6 +142,37 @@ fn compression_is_used_where_it_helps() {
 }
 
 #[test]
+fn a_stream_that_gains_nothing_is_tried_ever_less_often_and_others_as_before() {
+    let mut encoder = BodyEncoder::new(Compression {
+        codec: Codec::Lz4,
+        bytes_min: 64,
+    });
+    let text = "the same words again and again ".repeat(100).into_bytes();
+    let mut state = 1u64;
+    let noise: Vec<u8> = (0..4096)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 56) as u8
+        })
+        .collect();
+    for _ in 0..200 {
+        assert_eq!(encoder.encode_of(3, &noise).codec(), Codec::None);
+        assert_eq!(encoder.encode_of(1, &text).codec(), Codec::Lz4);
+    }
+    // After many failures it is some time until the stream is tried again, but
+    // then it is compressed from there on.
+    let codecs: Vec<Codec> = (0..40)
+        .map(|_| encoder.encode_of(3, &text).codec())
+        .collect();
+    let first = codecs.iter().position(|codec| *codec == Codec::Lz4);
+    let first = first.expect("it is tried again");
+    assert!((1..=33).contains(&first), "after {first}");
+    assert!(codecs[first..].iter().all(|codec| *codec == Codec::Lz4));
+}
+
+#[test]
 fn decompression_must_give_the_announced_length() {
     let raw = "the same words again and again ".repeat(100).into_bytes();
     for codec in [Codec::Lz4, Codec::Zstd] {
