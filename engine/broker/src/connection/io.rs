@@ -80,6 +80,11 @@ impl<S: Transport> Io<S> {
         (&self.input[self.input_start..], &mut self.output)
     }
 
+    /// Whether the last read took as much as one may, so that there is more.
+    pub(super) fn has_more_to_read(&self) -> bool {
+        self.input().len() >= READ_BYTES
+    }
+
     /// Marks the first `count` bytes of the input as done with.
     pub(super) fn consume(&mut self, count: usize) {
         self.input_start += count;

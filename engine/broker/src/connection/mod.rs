@@ -251,6 +251,10 @@ async fn run<S: Transport>(session: &mut Session, io: &mut Io<S>) {
         io.shrink();
         let wakeup = io.wait(Some(&link), read, Some(timer.as_mut())).await;
         if wakeup.readable {
+            if io.has_more_to_read() {
+                // Who publishes without a pause leaves room for who reads.
+                tokio::task::yield_now().await;
+            }
             session
                 .keepalive
                 .handle_activity(session.broker.clock.monotonic_ms());
