@@ -16,6 +16,9 @@ pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(address, Type::STREAM, Protocol::TCP)?;
     // A restarted broker must get its port back while old connections linger.
     socket.set_reuse_address(true)?;
+    // Answers are gathered before they are written; waiting for more helps
+    // nobody. Connections inherit it, which saves each a system call.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

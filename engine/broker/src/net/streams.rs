@@ -113,10 +113,6 @@ pub(crate) async fn serve<L: Layers>(
         let Some(admission) = door.admit(peer) else {
             continue;
         };
-        // Answers are gathered before they are written; waiting for more helps nobody.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
-        }
         let broker = Arc::clone(&door.broker);
         let handshake = handshake(stream, peer, behind_proxy, layers.clone());
         let greeting = Box::pin(Arc::clone(&door).greet(handshake, peer, place));
