@@ -21,7 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Ends the session's connection and stores what outlives it.
-    pub(super) async fn close<S: Transport>(mut self, mut io: Io<S>) {
+    pub(super) async fn close<S: Transport>(mut self: Box<Self>, mut io: Io<S>) {
         let ending = self.ending.clone().unwrap_or(Ending::Lost);
         self.log_ending(&ending);
         if let (Ending::Server { reason, text }, ProtocolVersion::V5) = (&ending, self.version) {

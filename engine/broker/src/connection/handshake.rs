@@ -159,7 +159,7 @@ pub(super) async fn open(
     peer: SocketAddr,
     mut connect: ConnectOwned,
     output: &mut Vec<u8>,
-) -> Result<Session, Refused> {
+) -> Result<Box<Session>, Refused> {
     let accepted = match &connect.accepted {
         Ok(accepted) => accepted.clone(),
         Err(refusal) => return Err(connect.refuse(refusal.reason, refusal.text)),
@@ -201,7 +201,8 @@ pub(super) async fn open(
     let present = before.is_some();
     if let Some(state) = before {
         let text = "the session cannot be resumed";
-        resume::resume(&mut session, &state)
+        // Boxed: most clients bring no session back.
+        Box::pin(resume::resume(&mut session, &state))
             .await
             .map_err(|reason| Refused {
                 version,
@@ -295,7 +296,7 @@ fn session(
     tenure: Tenure,
     link: Arc<Link>,
     ownership: Ownership,
-) -> Session {
+) -> Box<Session> {
     let mut keepalive = Keepalive::new(broker.clock.monotonic_ms(), 0);
     let multiplier = broker.config.mqtt.keepalive_multiplier;
     keepalive.connected(
@@ -303,7 +304,7 @@ fn session(
         accepted.keep_alive_s,
         multiplier,
     );
-    Session {
+    Box::new(Session {
         broker: Arc::clone(broker),
         _ownership: ownership,
         version: connect.version,
@@ -334,7 +335,7 @@ fn session(
         ordered_end: None,
         will: connect.will,
         link,
-    }
+    })
 }
 
 fn stored(broker: &Broker, client_id: &str) -> Result<Option<SessionState>, ()> {

@@ -23,7 +23,7 @@ use crate::net::Transport;
 const READ_BYTES: usize = 64 * 1024;
 
 /// Input capacity kept while idle; above it the buffer is given back.
-const IDLE_BYTES_MAX: usize = 4 * 1024;
+const IDLE_BYTES_MAX: usize = 256;
 
 /// Why the wait ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

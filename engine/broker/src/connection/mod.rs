@@ -105,13 +105,16 @@ pub(crate) async fn serve<S: Transport>(broker: Arc<Broker>, greeted: Box<Greete
         connect,
         peer,
     } = *greeted;
-    match handshake::open(&broker, peer, connect, &mut io.output).await {
+    // Boxed, so that an idle connection holds no room for what comes before and
+    // after it.
+    let opening = Box::pin(handshake::open(&broker, peer, connect, &mut io.output));
+    match opening.await {
         Ok(mut session) => {
             io.opened();
             run(&mut session, &mut io).await;
-            session.close(io).await;
+            Box::pin(session.close(io)).await;
         }
-        Err(refused) => refuse(io, peer, &refused).await,
+        Err(refused) => Box::pin(refuse(io, peer, &refused)).await,
     }
 }
 
@@ -280,19 +283,19 @@ async fn deliver<S: Transport>(session: &mut Session, io: &mut Io<S>) -> bool {
         Pumped::Wait => false,
         Pumped::Again => true,
         Pumped::Read => {
-            session.read_backlog().await;
+            Box::pin(session.read_backlog()).await;
             true
         }
         Pumped::Rejoin => {
-            session.rejoin().await;
+            Box::pin(session.rejoin()).await;
             true
         }
         Pumped::ReadReplays => {
-            session.read_replays().await;
+            Box::pin(session.read_replays()).await;
             true
         }
         Pumped::ReadCursors => {
-            session.read_cursors().await;
+            Box::pin(session.read_cursors()).await;
             true
         }
     }
@@ -313,9 +316,14 @@ async fn handle_input<S: Transport>(session: &mut Session, io: &mut Io<S>) -> bo
         Some(barrier) => {
             // Acknowledgements of what came before go first.
             session.write_acks(&mut io.output);
+            // Boxed, so that a connection only has room for it while it lasts.
             match barrier {
-                Barrier::Subscribe(request) => session.subscribe(request, &mut io.output).await,
-                Barrier::Unsubscribe(request) => session.unsubscribe(request, &mut io.output).await,
+                Barrier::Subscribe(request) => {
+                    Box::pin(session.subscribe(request, &mut io.output)).await;
+                }
+                Barrier::Unsubscribe(request) => {
+                    Box::pin(session.unsubscribe(request, &mut io.output)).await;
+                }
             }
             true
         }
