@@ -82,8 +82,11 @@ impl Kind {
     }
 }
 
-fn pin(core: usize) -> Vec<String> {
-    vec!["taskset".to_owned(), "-c".to_owned(), core.to_string()]
+/// On `core`, and not longer than this program, however that ends.
+pub(crate) fn pin(core: usize) -> Vec<String> {
+    let core = core.to_string();
+    let words = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", &core];
+    words.map(str::to_owned).to_vec()
 }
 
 /// A broker that runs.

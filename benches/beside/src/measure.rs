@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::brokers::Running;
+use crate::brokers::{Running, pin};
 use crate::rows::{Figure, Row};
 
 /// What the figures of a row were in one round.
@@ -38,8 +38,9 @@ pub(crate) fn measure(
     broker: &Running,
     core: usize,
 ) -> Result<Vec<Sample>, String> {
-    let mut command = Command::new("taskset");
-    command.arg("-c").arg(core.to_string());
+    let mut words = pin(core).into_iter();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
     command.arg(robustmq_e2e::binary("robust-bench"));
     command.args(arguments(row, seconds).split_whitespace());
     let address = broker.address();
@@ -52,7 +53,7 @@ pub(crate) fn measure(
     }
     let output = command
         .output()
-        .map_err(|error| format!("taskset: {error}"))?;
+        .map_err(|error| format!("setpriv: {error}"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }

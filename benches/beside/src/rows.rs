@@ -106,9 +106,11 @@ pub(crate) const ROWS: [Row; 14] = [
         figures: &[run("8 → 1, QoS 2, 64 B", DELIVERED)],
     },
     Row {
+        // By number: a broker that queues without limit is otherwise still
+        // delivering long after the time is over.
         name: "fan-out-qos0",
-        arguments: flood!("fan-out --qos 0"),
-        is_timed: true,
+        arguments: flood!("fan-out --qos 0 --messages 50000"),
+        is_timed: false,
         figures: &[run("1 → 100, QoS 0, 64 B", DELIVERED)],
     },
     Row {
