@@ -19,6 +19,8 @@ ITERATIONS ?= 1000000
 # Seconds of a run of `make bench`, and more arguments for it, for example PEERS="--peer name=host:port".
 SECONDS ?= 5
 PEERS ?=
+# Arguments of criterion for `make micro`, for example MICRO="--baseline before".
+MICRO ?=
 # Log of `make bench-history`.
 SIZE ?= 10GB
 
@@ -26,7 +28,7 @@ CARGO ?= cargo
 BUILD := --release --workspace --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fmt generate torture fuzz bench bench-cluster bench-history clean
+.PHONY: help run build test check fmt generate torture fuzz bench bench-cluster bench-history bench-limits guard guard-write micro clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -81,10 +83,29 @@ bench-cluster: ## measure three nodes beside one and write the table of docs/ben
 	$(CARGO) build $(BUILD)
 	"$(CARGO_TARGET_DIR)/release/bench-cluster" --seconds $(SECONDS) --write docs/benchmarks.md
 
+guard: ## count the broker's instructions per message, fail where they are clearly more than expected
+	@scripts/bootstrap guard
+	$(CARGO) build $(BUILD)
+	"$(CARGO_TARGET_DIR)/release/bench-guard"
+
+guard-write: ## make what the broker needs now what `make guard` expects
+	@scripts/bootstrap guard
+	$(CARGO) build $(BUILD)
+	"$(CARGO_TARGET_DIR)/release/bench-guard" --write
+
+micro: ## time the parts of the hot path one by one; MICRO="--save-baseline before" and others as criterion has them
+	@scripts/bootstrap build
+	$(CARGO) bench --profile release --workspace --locked --bench hot_path -- $(MICRO)
+
 bench-history: ## measure reading of history from a log of SIZE
 	@scripts/bootstrap build
 	$(CARGO) build $(BUILD)
 	"$(CARGO_TARGET_DIR)/release/bench-history" --size $(SIZE)
+
+bench-limits: ## measure what is to stay the same however much there is (12 GB of disk), into docs/benchmarks.md
+	@scripts/bootstrap build
+	$(CARGO) build $(BUILD)
+	"$(CARGO_TARGET_DIR)/release/bench-limits" --write docs/benchmarks.md
 
 clean: ## remove everything that was built
 	$(CARGO) clean
