@@ -245,6 +245,7 @@ impl BatchSource for Feed {
         });
         Some(TakenBatch {
             builder,
+            term: None,
             completion,
         })
     }
