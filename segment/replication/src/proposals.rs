@@ -10,9 +10,12 @@
 //!    in that term only, and proposed for a later one only after the first entry
 //!    of that later term was applied here.
 //! 2. Batches of one node are in the log in the order in which it proposed them:
-//!    the leader appends only what follows the last one of the same origin.
+//!    the leader appends only what follows the last one of the same origin, or
+//!    what has nothing before it that anybody still waits for.
 //! 3. A batch that is for one term only is appended in that term or not at all:
 //!    at a later one it is given up, after that invariant's proof of its absence.
+//! 4. What was given up because its fate cannot be known may still turn up in
+//!    an entry: nobody waits for it, and nothing waits behind it.
 //!
 //! **Not here**: which node leads ([`crate::proposer`]).
 
@@ -44,6 +47,8 @@ struct State {
     /// In the order of their sequence numbers.
     waiting: VecDeque<Waiting>,
     sequence_next: u64,
+    /// What is before this and does not wait has been given up, or was applied.
+    given_up_end: u64,
     /// The term in which the first `sent` of them were proposed.
     term: u64,
     sent: usize,
@@ -170,6 +175,9 @@ impl Proposals {
             return None;
         }
         let mut state = self.state.lock();
+        if origin.sequence < state.given_up_end {
+            return None;
+        }
         let front = state.waiting.front().map(|waiting| waiting.sequence);
         assert!(
             front == Some(origin.sequence),
@@ -186,6 +194,10 @@ impl Proposals {
         let waiting = {
             let mut state = self.state.lock();
             state.sent = 0;
+            state.given_up_end = state.sequence_next;
+            // The leader may never have got it: what comes now must not wait
+            // for it.
+            state.placed_last = None;
             std::mem::take(&mut state.waiting)
         };
         for one in waiting {
@@ -228,7 +240,9 @@ impl Accepted {
         } = proposed.origin;
         match self.sequences.get_mut(&(node, run)) {
             Some(last) if sequence <= *last => Verdict::Known,
-            Some(last) if proposed.previous == Some(*last) => {
+            // Nothing before it, and yet there was something: the rest of that
+            // has been given up.
+            Some(last) if proposed.previous.is_none_or(|previous| previous == *last) => {
                 *last = sequence;
                 Verdict::Append
             }
@@ -240,3 +254,6 @@ impl Accepted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

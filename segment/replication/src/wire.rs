@@ -161,7 +161,8 @@ pub(crate) struct Proposed {
     /// The term in which alone it may be appended.
     pub(crate) term: u64,
     pub(crate) origin: Mark,
-    /// The one before it of the same origin in the term, if any.
+    /// The one before it of the same origin in the term, if there is one that
+    /// somebody waits for.
     pub(crate) previous: Option<u64>,
     pub(crate) batch: Arc<Batch>,
 }
