@@ -1,6 +1,7 @@
 //! The house checks. Each is a function from what it looks at to findings, so that its test can show it
 //! failing on a bad example.
 
+mod clauses;
 mod config_keys;
 mod dependencies;
 mod layers;
@@ -47,6 +48,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Vec<Finding>, String> {
         &workspace.packages,
     ));
     findings.extend(links::check(&workspace.files, &workspace.paths));
+    findings.extend(clauses::check(
+        workspace.text(clauses::PAGE)?,
+        workspace.rust_files(),
+    ));
     findings.extend(config_keys::check(
         &robustmq_config::sections(),
         workspace.rust_files(),

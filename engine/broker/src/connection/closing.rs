@@ -26,7 +26,7 @@ impl Session {
         self.log_ending(&ending);
         if let (Ending::Server { reason, text }, ProtocolVersion::V5) = (&ending, self.version) {
             let text = self.problem_info.then_some(*text);
-            codec::encode_disconnect(&mut io.output, *reason, text);
+            self.write_disconnect(&mut io.output, *reason, text);
         }
         if let Ending::Client {
             expiry_s: Some(expiry_s),
@@ -44,6 +44,20 @@ impl Session {
         self.settle_groups(&cursors).await;
         if !self.is_persistent() {
             self.broker.registry.exclusive.release_all(self.client_id());
+        }
+    }
+
+    /// Without the text where that makes it too large for the client [MQTT-3.14.2-3].
+    fn write_disconnect(&self, output: &mut Vec<u8>, reason: ReasonCode, text: Option<&str>) {
+        let start = output.len();
+        codec::encode_disconnect(output, reason, text);
+        let fits = |length| length <= self.sender.limits.packet_size_max as usize;
+        if !fits(output.len() - start) {
+            output.truncate(start);
+            codec::encode_disconnect(output, reason, None);
+        }
+        if !fits(output.len() - start) {
+            output.truncate(start);
         }
     }
 

@@ -50,6 +50,8 @@ pub(super) struct ConnectOwned {
     version: ProtocolVersion,
     client_id: String,
     user_name: Option<String>,
+    /// Maximum Packet Size of the client, which holds for a refusal too.
+    packet_size_max: u32,
     accepted: Result<ConnectAccepted, connect::Refusal>,
     will: Option<Will>,
 }
@@ -60,6 +62,8 @@ pub(super) struct Refused {
     pub(super) version: ProtocolVersion,
     pub(super) reason: ReasonCode,
     pub(super) text: &'static str,
+    /// Largest packet the client takes, as far as it could say so.
+    pub(super) packet_size_max: u32,
 }
 
 impl ConnectOwned {
@@ -89,6 +93,7 @@ impl ConnectOwned {
             version: packet.version,
             client_id: packet.client_id.to_owned(),
             user_name: packet.user_name.map(str::to_owned),
+            packet_size_max: packet.properties.packet_size_max.unwrap_or(u32::MAX),
             accepted,
             will,
         }
@@ -99,6 +104,7 @@ impl ConnectOwned {
             version: self.version,
             reason,
             text,
+            packet_size_max: self.packet_size_max,
         }
     }
 }
@@ -197,6 +203,7 @@ pub(super) async fn open(
     let (tenure, before) = begin(broker, &connect, &accepted, client_id, epoch).await?;
     let version = connect.version;
     let user_name = connect.user_name.clone();
+    let packet_size_max = connect.packet_size_max;
     let mut session = session(broker, connect, &accepted, tenure, link, ownership);
     let present = before.is_some();
     if let Some(state) = before {
@@ -208,6 +215,7 @@ pub(super) async fn open(
                 version,
                 reason,
                 text,
+                packet_size_max,
             })?;
     }
     write_connack(&session, &accepted, present, assigned.as_deref(), output);
@@ -470,5 +478,11 @@ pub(super) fn write_refusal(refused: &Refused, output: &mut Vec<u8>) {
         reason: refused.reason,
         properties,
     };
-    wire::write(output, refused.version, &Packet::ConnAck(packet), u32::MAX);
+    // [MQTT-3.2.2-19] the text is left out where it would be too long.
+    wire::write(
+        output,
+        refused.version,
+        &Packet::ConnAck(packet),
+        refused.packet_size_max,
+    );
 }

@@ -183,6 +183,8 @@ fn refuse_malformed<S: Transport>(io: &mut Io<S>, error: &codec::DecodeError) {
         version,
         reason: error.reason,
         text: error.text,
+        // A CONNECT that cannot be read has not said.
+        packet_size_max: u32::MAX,
     };
     handshake::write_refusal(&refused, &mut io.output);
 }

@@ -194,7 +194,7 @@ fn mqtt5_3_1_2_wrong_connect_properties_get_their_code() {
 }
 
 #[test]
-fn mqtt5_3_1_3_5_client_id_must_be_utf8() {
+fn mqtt5_3_1_3_4_client_id_must_be_utf8() {
     let broker = Broker::start();
     for id in [&b"\xff\xfe"[..], b"\xed\xa0\x80", b"\xc0\x80", b"a\0b"] {
         let mut body = string("MQTT");
@@ -209,7 +209,7 @@ fn mqtt5_3_1_3_5_client_id_must_be_utf8() {
 }
 
 #[test]
-fn mqtt5_3_1_3_6_empty_client_id_is_assigned_one() {
+pub(crate) fn mqtt5_3_1_3_6_empty_client_id_is_assigned_one() {
     let broker = Broker::start();
     let (mut first, present, props) = Client::connect(&broker, &Connect::v5(""));
     let first_id = props

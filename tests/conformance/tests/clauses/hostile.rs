@@ -107,7 +107,7 @@ fn every_piece_of_a_connect_may_be_the_last() {
 }
 
 #[test]
-fn mqtt5_3_1_4_1_a_slow_connect_is_cut_off() {
+fn a_slow_connect_is_cut_off() {
     if differs_on_peer("has no limit of a second") {
         return;
     }

@@ -31,7 +31,7 @@ fn mqtt5_3_1_2_22_a_silent_client_is_cut_off_after_half_as_long_again() {
 }
 
 #[test]
-fn mqtt5_3_1_2_10_any_packet_keeps_alive() {
+fn mqtt5_3_1_2_22_any_packet_keeps_alive() {
     let broker = Broker::start();
     let mut pinging = Client::connect(&broker, &Connect::v5("pinging").keep_alive(1)).0;
     let mut sending = Client::connect(&broker, &Connect::v5("sending").keep_alive(1)).0;

@@ -3,13 +3,30 @@
 //!
 //! `ROBUSTMQ_TEST_BROKER=mosquitto` runs them against mosquitto.
 
+/// A test for each clause; several may share a scene.
+macro_rules! clauses {
+    ($($name:ident: $scene:expr;)+) => {
+        $(
+            #[test]
+            fn $name() {
+                $scene;
+            }
+        )+
+    };
+}
+
 mod aliases;
+mod answers;
+mod connack;
 mod connect;
+mod exchange;
 mod expiry;
 mod flow;
+mod form;
 mod hostile;
 mod keepalive;
 mod malformed;
+mod opening;
 mod properties;
 mod publish;
 mod qos1_out;
@@ -17,9 +34,11 @@ mod qos2_in;
 mod qos2_out;
 mod receipt;
 mod retained;
+mod routing;
 mod sessions;
 mod share_groups;
 mod shutdown;
+mod strings;
 mod subscribe;
 mod takeover;
 mod topics;

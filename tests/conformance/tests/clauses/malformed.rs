@@ -9,15 +9,15 @@ use robustmq_conformance::{Version, property};
 use robustmq_conformance::client::PATIENCE;
 
 /// A name, the bytes after CONNECT, and the codes that tell what is wrong with them.
-type Case = (&'static str, Vec<u8>, &'static [u8]);
+pub(crate) type Case = (&'static str, Vec<u8>, &'static [u8]);
 
-const MALFORMED: &[u8] = &[0x81];
-const PROTOCOL: &[u8] = &[0x82];
+pub(crate) const MALFORMED: &[u8] = &[0x81];
+pub(crate) const PROTOCOL: &[u8] = &[0x82];
 /// Where the specification can be read either way.
-const EITHER: &[u8] = &[0x81, 0x82];
+pub(crate) const EITHER: &[u8] = &[0x81, 0x82];
 
 /// Sends each case on a connection of its own. All that are answered wrongly are told at once.
-fn expect_all(version: Version, cases: &[Case]) {
+pub(crate) fn expect_all(version: Version, cases: &[Case]) {
     let broker = Broker::start();
     let mut witness = Client::v5(&broker, "witness");
     witness.subscribe("witness", 1);
@@ -188,7 +188,7 @@ fn mqtt5_3_3_wrong_publishes() {
 }
 
 #[test]
-fn mqtt5_3_3_2_3_wrong_properties_of_publish() {
+fn mqtt5_3_3_2_wrong_properties_of_publish() {
     expect_all(
         Version::V5,
         &[
@@ -295,7 +295,7 @@ fn mqtt5_3_14_wrong_acknowledgements_and_disconnects() {
 }
 
 #[test]
-fn mqtt311_4_8_wrong_packets_end_the_connection() {
+fn mqtt311_4_8_0_1_wrong_packets_end_the_connection() {
     let v311 = |publish: Publish| publish.bytes(Version::V311);
     expect_all(
         Version::V311,

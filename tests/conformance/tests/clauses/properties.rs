@@ -43,7 +43,7 @@ fn check(props: &Props) {
 }
 
 #[test]
-fn mqtt5_3_3_2_18_properties_are_passed_on_unaltered_and_in_order() {
+pub(crate) fn mqtt5_3_3_2_18_properties_are_passed_on_unaltered_and_in_order() {
     let broker = Broker::start();
     let mut client = Client::v5(&broker, "receiver");
     client.subscribe("t", 2);

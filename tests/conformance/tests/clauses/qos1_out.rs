@@ -129,7 +129,7 @@ fn mqtt5_4_4_unacknowledged_messages_survive_a_killed_broker() {
 }
 
 #[test]
-fn mqtt5_2_2_1_packet_identifiers_in_flight_are_never_used_twice() {
+fn mqtt5_2_2_1_4_packet_identifiers_in_flight_are_never_used_twice() {
     let broker = Broker::start();
     let (mut client, _) = Client::lasting(&broker, Version::V5, "ids");
     client.subscribe("t", 1);

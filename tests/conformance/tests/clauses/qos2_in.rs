@@ -158,7 +158,7 @@ fn mqtt5_4_3_3_12_an_identifier_is_new_after_pubcomp() {
 }
 
 #[test]
-fn mqtt5_3_6_2_1_pubrel_of_nothing_is_answered() {
+fn mqtt5_3_7_2_1_pubrel_of_nothing_is_answered() {
     let broker = Broker::start();
     let mut client = Client::v5(&broker, "sender");
     client.ack(AckKind::PubRel, 77);

@@ -118,7 +118,7 @@ fn mqtt5_3_3_1_11_retain_handling_2_never_sends() {
 }
 
 #[test]
-fn mqtt5_3_8_4_4_wildcards_fetch_all_that_match() {
+fn mqtt5_3_3_1_9_wildcards_fetch_all_that_match() {
     let broker = Broker::start();
     let mut sender = publisher(&broker);
     for number in 0..300_u16 {
@@ -146,7 +146,7 @@ fn mqtt5_3_8_4_4_wildcards_fetch_all_that_match() {
 }
 
 #[test]
-fn mqtt5_3_3_2_3_properties_are_kept_with_the_message() {
+fn mqtt5_3_3_2_17_retained_messages_keep_their_properties() {
     let broker = Broker::start();
     let props = Props::new()
         .byte(property::PAYLOAD_FORMAT, 1)

@@ -128,7 +128,7 @@ fn mqtt5_3_14_2_2_2_disconnect_changes_the_expiry() {
 }
 
 #[test]
-fn mqtt5_3_1_3_9_the_end_of_the_session_sends_the_will() {
+fn mqtt5_3_1_2_8_the_end_of_the_session_sends_the_will() {
     let broker = Broker::start();
     let mut watcher = Client::v5(&broker, "watcher");
     watcher.subscribe("will", 1);
@@ -148,7 +148,7 @@ fn mqtt5_3_1_3_9_the_end_of_the_session_sends_the_will() {
 }
 
 #[test]
-fn mqtt5_3_1_2_6_the_longest_expiry_never_ends() {
+fn mqtt5_3_1_2_23_the_longest_expiry_never_ends() {
     let broker = Broker::start();
     let (client, _, _) = Client::connect(&broker, &expiring(u32::MAX));
     client.cut();

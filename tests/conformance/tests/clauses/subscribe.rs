@@ -76,7 +76,7 @@ fn mqtt5_3_3_4_3_overlapping_filters_give_all_identifiers_and_the_highest_qos() 
 }
 
 #[test]
-fn mqtt311_3_3_5_overlapping_filters_give_the_highest_qos() {
+fn mqtt311_3_3_5_1_overlapping_filters_give_the_highest_qos() {
     let broker = Broker::start();
     let mut client = Client::v311(&broker, "overlap");
     client.subscribe("o/#", 0);
@@ -123,7 +123,7 @@ fn no_local_holds_for_messages_of_an_earlier_connection() {
 }
 
 #[test]
-fn mqtt5_3_8_4_1_suback_has_the_packet_identifier() {
+fn mqtt5_3_8_4_2_suback_has_the_packet_identifier() {
     let broker = Broker::start();
     let mut client = Client::v5(&broker, "ids");
     for id in [1, 255, 256, 65_535] {

@@ -85,7 +85,7 @@ fn mqtt5_3_1_3_9_takeover_within_the_delay_sends_no_will() {
 }
 
 #[test]
-fn mqtt5_3_14_2_1_a_disconnect_with_will_after_takeover_is_too_late() {
+fn a_disconnect_with_will_after_takeover_is_too_late() {
     let broker = Broker::start();
     let mut first = Client::v5(&broker, "same");
     let mut second = Client::v5(&broker, "same");

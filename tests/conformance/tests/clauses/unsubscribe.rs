@@ -78,7 +78,7 @@ fn an_unsubscribed_session_stays_so() {
 }
 
 #[test]
-fn mqtt5_3_10_4_6_unsuback_has_the_packet_identifier() {
+fn mqtt5_3_10_4_5_unsuback_has_the_packet_identifier() {
     let broker = Broker::start();
     for version in BOTH {
         let mut client = Client::connect(

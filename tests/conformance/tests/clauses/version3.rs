@@ -127,7 +127,7 @@ fn mqtt311_properties_of_5_0_are_not_sent_to_3_1_1() {
 }
 
 #[test]
-fn mqtt311_3_14_4_disconnect_drops_the_will() {
+fn mqtt311_3_14_4_3_disconnect_drops_the_will() {
     let broker = Broker::start();
     let mut watcher = Client::v5(&broker, "watcher");
     watcher.subscribe("will", 1);

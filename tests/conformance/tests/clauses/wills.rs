@@ -52,7 +52,7 @@ fn mqtt5_3_14_4_3_a_normal_disconnect_drops_the_will() {
 }
 
 #[test]
-fn mqtt5_3_14_2_1_disconnect_can_ask_for_the_will() {
+fn mqtt5_3_1_2_8_disconnect_can_ask_for_the_will() {
     let broker = Broker::start();
     let mut watcher = watcher(&broker);
     // 0x04 by its name, and any other error the client ends with.
@@ -119,7 +119,7 @@ fn mqtt5_3_1_3_9_a_client_that_returns_in_time_takes_its_will_back() {
 }
 
 #[test]
-fn mqtt5_3_1_2_14_a_will_can_be_retained() {
+fn mqtt5_3_1_2_15_a_will_can_be_retained() {
     let broker = Broker::start();
     let will = Will {
         retain: true,
@@ -138,7 +138,7 @@ fn mqtt5_3_1_2_14_a_will_can_be_retained() {
 }
 
 #[test]
-fn mqtt5_3_1_3_2_will_properties_are_those_of_the_message() {
+fn mqtt5_3_1_3_10_will_properties_are_those_of_the_message() {
     let broker = Broker::start();
     let mut watcher = watcher(&broker);
     let props = Props::new()

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use robustmq_config::{KeyDoc, SectionDoc};
 
-use super::{config_keys, dependencies, layers, licences, links, names, paths, sizes, words};
+use super::{
+    clauses, config_keys, dependencies, layers, licences, links, names, paths, sizes, words,
+};
 use crate::Finding;
 use crate::workspace::{Dependency, File, Package, Workspace};
 
@@ -358,4 +360,37 @@ fn configuration_keys_that_nothing_reads_are_found() {
             "{path}"
         );
     }
+}
+
+#[test]
+fn statements_without_a_true_row_are_found() {
+    let page = "# Conformance\n\n## MQTT 5.0\n\nRows without a test yet: 1.\n\n\
+        | 1.5.4-1 | text | `mqtt5_1_5_4_1_there` |\n\
+        | 1.5.4-2 | text | `mqtt5_1_5_4_2_gone` |\n\
+        | 1.5.4-3 | text | |\n\
+        | 1.5.5-1 | text | later |\n\
+        | 1.5.7-1 | text | no test yet: of both halves |\n\
+        | 2.1.3-1 | text | no test yet: of the flags |\n\
+        | 2.1.3-2 | text | client: it sends |\n";
+    let tests = file(
+        "t.rs",
+        "#[test]\nfn mqtt5_1_5_4_1_there() {}\n#[test]\nfn mqtt5_1_5_4_3_unlisted() {}\n\
+         fn mqtt5_1_5_4_2_gone() {}\n",
+    );
+    let found = clauses::check(page, std::iter::once(&tests));
+    let messages: Vec<String> = found.iter().map(|finding| format!("{finding:?}")).collect();
+    let says = |text: &str| messages.iter().any(|message| message.contains(text));
+    for text in [
+        "there is no test `mqtt5_1_5_4_2_gone`",
+        "a row has three columns",
+        "name a test, or begin the reason",
+        "has no statement 2.1.3-2",
+        "MQTT 5.0 has to say `Rows without a test yet: 2.`",
+        "MQTT 5.0 misses statement 3.1.0-1",
+        "MQTT 3.1.1 misses statement 3.1.0-1",
+        "`mqtt5_1_5_4_3_unlisted` is called after",
+    ] {
+        assert!(says(text), "{text}: {messages:#?}");
+    }
+    assert!(!says("1.5.4-1"), "{messages:#?}");
 }
