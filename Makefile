@@ -21,6 +21,9 @@ SECONDS ?= 5
 PEERS ?=
 # Arguments of criterion for `make micro`, for example MICRO="--baseline before".
 MICRO ?=
+# Seeds of `make simulate`, and the first one.
+SEEDS ?= 200
+FROM ?= 1
 # Log of `make bench-history`.
 SIZE ?= 10GB
 
@@ -28,7 +31,7 @@ CARGO ?= cargo
 BUILD := --release --workspace --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fmt generate torture fuzz bench bench-cluster bench-history bench-limits guard guard-write micro clean
+.PHONY: help run build test check fmt generate torture simulate fuzz bench bench-cluster bench-history bench-limits guard guard-write micro clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -68,6 +71,11 @@ torture: ## kill the broker ROUNDS times under load and look for anything lost
 	@scripts/bootstrap test "$(CLIENTS)"
 	$(CARGO) build $(BUILD)
 	ROBUSTMQ_TORTURE_ROUNDS=$(ROUNDS) $(CARGO) test $(BUILD) --test torture -- --nocapture
+
+simulate: ## run SEEDS simulated clusters under faults, beginning with seed FROM
+	@scripts/bootstrap build
+	$(CARGO) build $(BUILD)
+	"$(CARGO_TARGET_DIR)/release/robustmq-simulation" --seeds $(SEEDS) --from $(FROM)
 
 fuzz: ## run every fuzz target with ITERATIONS mutations
 	@scripts/bootstrap build

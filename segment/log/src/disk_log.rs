@@ -36,9 +36,7 @@ const RESTOCK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The most bytes of the last segment that are kept for state.
 const STATE_RESERVE_MAX: u64 = 4 << 20;
-
-/// Bytes of the last segment that are kept for what Raft writes for itself, and
-/// for the headers of frames.
+/// Bytes of the last segment kept for what Raft writes, and for headers.
 const CONTROL_RESERVE: u64 = 64 << 10;
 
 /// A log that was recovered and can be read, but is not written to yet.
@@ -185,8 +183,8 @@ pub(crate) struct Parts {
 pub struct DiskLog {
     pub(crate) state: Arc<LogState>,
     pub(crate) supply: Arc<Supply>,
-    sealed: Arc<Sealed>,
-    inbox: Arc<Inbox>,
+    pub(crate) sealed: Arc<Sealed>,
+    pub(crate) inbox: Arc<Inbox>,
     source: Arc<dyn BatchSource>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held while retention runs, so that it runs once at a time.
@@ -209,7 +207,7 @@ impl DiskLog {
         Ok((recovered.start(source, sink)?, report))
     }
 
-    fn start(parts: Parts) -> Result<Self, OpenError> {
+    pub(crate) fn put_together(parts: Parts) -> (Self, Writer) {
         let log = Self {
             state: parts.state,
             supply: parts.supply,
@@ -219,13 +217,14 @@ impl DiskLog {
             threads: Mutex::default(),
             retiring: Mutex::default(),
         };
-        let (inbox, writer) = (Arc::clone(&log.inbox), parts.writer);
+        (log, parts.writer)
+    }
+
+    fn start(parts: Parts) -> Result<Self, OpenError> {
+        let (log, writer) = Self::put_together(parts);
+        let (inbox, sealed) = (Arc::clone(&log.inbox), Arc::clone(&log.sealed));
+        let (state, supply) = (Arc::clone(&log.state), Arc::clone(&log.supply));
         log.spawn("log-writer", move || run_writer(writer, &inbox))?;
-        let (state, supply, sealed) = (
-            Arc::clone(&log.state),
-            Arc::clone(&log.supply),
-            Arc::clone(&log.sealed),
-        );
         sealed.ring();
         log.spawn("log-files", move || run_files(&state, &supply, &sealed))?;
         Ok(log)

@@ -49,9 +49,13 @@ pub(crate) struct Inbox {
     stopping: AtomicBool,
     queue: Mutex<Queue>,
     commands_max: usize,
-    rest: Mutex<()>,
+    /// Called instead of ringing the bell, if nobody sleeps by it.
+    rest: Mutex<Option<Call>>,
     bell: Condvar,
 }
+
+/// Called when there is something to do.
+pub(crate) type Call = Box<dyn Fn() + Send + Sync>;
 
 const WORD_BITS: usize = u64::BITS as usize;
 
@@ -64,7 +68,7 @@ impl Inbox {
             stopping: AtomicBool::new(false),
             queue: Mutex::default(),
             commands_max,
-            rest: Mutex::new(()),
+            rest: Mutex::default(),
             bell: Condvar::new(),
         }
     }
@@ -103,8 +107,20 @@ impl Inbox {
     fn ring(&self) {
         if self.sleeping.load(Ordering::SeqCst) {
             // The lock makes sure that the writer is waiting and not about to.
-            let _rest = self.rest.lock();
-            self.bell.notify_one();
+            let rest = self.rest.lock();
+            match &*rest {
+                Some(call) => call(),
+                None => drop(self.bell.notify_one()),
+            }
+        }
+    }
+
+    /// There is no thread that rests: this is called from now on.
+    pub(crate) fn call_instead(&self, call: Call) {
+        *self.rest.lock() = Some(call);
+        self.sleeping.store(true, Ordering::SeqCst);
+        if self.has_something() {
+            self.ring();
         }
     }
 

@@ -36,6 +36,7 @@ mod segment;
 mod shard_log;
 pub mod sim;
 mod state;
+mod stepped;
 mod supply;
 mod tail_cache;
 #[cfg(test)]
@@ -62,3 +63,4 @@ pub use shard_log::{
     BatchCompletion, BatchSource, CommandCompletion, CommitSink, ShardLog, TakenBatch,
 };
 pub use state::LogCounters;
+pub use stepped::LogStepper;

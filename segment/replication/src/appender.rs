@@ -13,9 +13,9 @@ use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
 use robustmq_log::{AppendError, DiskLog, ShardLog};
 use robustmq_record::{Batch, ShardId};
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::runtime::Executor;
 use crate::types::{LogId, Types, log_id};
 
 /// How long to wait for room on the disk, or in the log's queue.
@@ -43,11 +43,11 @@ pub(crate) struct Appender {
     shard: ShardId,
     state: Mutex<State>,
     changed: Notify,
-    runtime: Handle,
+    runtime: Executor,
 }
 
 impl Appender {
-    pub(crate) fn new(log: Arc<DiskLog>, shard: ShardId, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(log: Arc<DiskLog>, shard: ShardId, runtime: Executor) -> Arc<Self> {
         let commit_end = log.position(shard).commit_end;
         Arc::new(Self {
             log,
@@ -63,6 +63,10 @@ impl Appender {
 
     pub(crate) fn shard(&self) -> ShardId {
         self.shard
+    }
+
+    pub(crate) fn executor(&self) -> &Executor {
+        &self.runtime
     }
 
     pub(crate) fn log(&self) -> &Arc<DiskLog> {
@@ -101,7 +105,10 @@ impl Appender {
     /// Gives the log all that waits.
     fn order(self: &Arc<Self>) {
         let submissions = std::mem::take(&mut self.state.lock().waiting);
+        // Where there was no room for all of an order, the first ones may be there.
+        let flushed_end = self.log.position(self.shard).flushed_end;
         let batches = submissions.iter().flat_map(|one| one.batches.iter());
+        let batches = batches.filter(|batch| batch.index() >= flushed_end);
         let batches: Vec<Arc<Batch>> = batches.cloned().collect();
         let appender = Arc::clone(self);
         let completion = move |result| appender.handle_outcome(submissions, result);
@@ -153,7 +160,10 @@ impl Appender {
         let appender = Arc::clone(self);
         self.runtime.spawn(async move {
             tokio::time::sleep(AGAIN_AFTER).await;
-            appender.order();
+            // When an order of nothing ends, what the log took of the one before is
+            // flushed or was taken back.
+            let log = Arc::clone(&appender.log);
+            log.append_entries(Vec::new(), Box::new(move |_| appender.order()));
         });
     }
 

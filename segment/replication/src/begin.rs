@@ -9,7 +9,6 @@ use bytes::Bytes;
 use openraft::{BasicNode, Raft, SnapshotPolicy};
 use parking_lot::Mutex;
 use robustmq_record::ShardId;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::group::{self, Group, ShardRaft};
@@ -17,6 +16,7 @@ use crate::groups::{GroupsSetup, Timing};
 use crate::network::Network;
 use crate::proposals::{Accepted, Proposals};
 use crate::proposer::Bell;
+use crate::runtime::Executor;
 use crate::state_machine::{ShardStateMachine, StateMachineSetup};
 use crate::storage::ShardStorage;
 use crate::transport::kind;
@@ -27,11 +27,13 @@ pub(crate) async fn begin(
     setup: Arc<GroupsSetup>,
     shard: ShardId,
     turn: Arc<Mutex<()>>,
-    handle: Handle,
+    executor: Executor,
 ) -> Result<Arc<Group>, String> {
     let failed = |error: &dyn std::fmt::Display| error.to_string();
-    let storage = ShardStorage::new(Arc::clone(&setup.log), shard, handle);
-    let storage = storage.was_alone(setup.begins);
+    let storage = ShardStorage::new(Arc::clone(&setup.log), shard, executor);
+    let storage = storage
+        .was_alone(setup.begins)
+        .with_clock(Arc::clone(&setup.clock));
     let proposals = Arc::new(Proposals::new(setup.node_id, setup.run));
     let bell = Arc::new(Bell::default());
     let applied_term = Arc::new(AtomicU64::new(0));
@@ -97,6 +99,9 @@ fn config(shard: ShardId, timing: Timing) -> openraft::Config {
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: 0,
         enable_pre_vote: Some(true),
+        // Others may hold, in this term, what this node had not synced when it
+        // stopped: in the same term it would put something else in its place.
+        enable_leader_restore: Some(false),
         ..openraft::Config::default()
     }
 }

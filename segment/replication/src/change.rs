@@ -117,7 +117,7 @@ impl Groups {
         shard: ShardId,
         change: impl Future<Output = Result<(), String>> + Send + 'static,
     ) -> Result<(), GroupsError> {
-        let changed = self.handle.spawn(change).await;
+        let changed = self.executor.spawn(change).await;
         let changed = changed.map_err(|error| error.to_string());
         changed
             .and_then(|changed| changed)

@@ -18,7 +18,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use robustmq_log::{AppendError, BatchSource, Clock, CommitSink, DiskLog, ShardLog};
 use robustmq_record::ShardId;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::begin::{begin, serve};
@@ -26,6 +26,7 @@ use crate::group::Group;
 use crate::membership::MembershipStore;
 use crate::proposer::Proposer;
 use crate::repair;
+use crate::runtime::Executor;
 use crate::state_machine::Checkpoint;
 use crate::transport::{Transport, kind};
 use crate::types::Types;
@@ -75,6 +76,8 @@ pub struct GroupsSetup {
     /// Whether the node begins a cluster, with all that its log holds, unless it
     /// is part of one. Otherwise it waits until it is added.
     pub begins: bool,
+    /// Where the groups run; on a thread of their own if this is none.
+    pub executor: Option<Executor>,
 }
 
 /// What went wrong with the groups.
@@ -136,7 +139,7 @@ pub struct Groups {
     proposers: Mutex<Vec<JoinHandle<()>>>,
     source: Arc<dyn BatchSource>,
     shards: u32,
-    pub(crate) handle: Handle,
+    pub(crate) executor: Executor,
     runtime: Mutex<Option<Runtime>>,
 }
 
@@ -147,16 +150,26 @@ impl Groups {
     /// # Errors
     /// See [`GroupsError`].
     pub async fn start(setup: GroupsSetup) -> Result<Self, GroupsError> {
-        let mut threads = tokio::runtime::Builder::new_multi_thread();
-        let threads = threads.worker_threads(1).thread_name("raft").enable_time();
-        let runtime = threads.build().map_err(GroupsError::Thread)?;
-        let handle = runtime.handle().clone();
+        let (executor, runtime) = match setup.executor.clone() {
+            Some(executor) => (executor, None),
+            None => {
+                let mut threads = tokio::runtime::Builder::new_multi_thread();
+                let threads = threads.worker_threads(1).thread_name("raft").enable_time();
+                let runtime = threads.build().map_err(GroupsError::Thread)?;
+                (Executor::on(runtime.handle().clone()), Some(runtime))
+            }
+        };
         let setup = Arc::new(setup);
         let turn = Arc::new(Mutex::new(()));
         let (mut groups, mut proposers) = (Vec::new(), Vec::new());
         for shard in (0..=setup.shards).map(ShardId) {
-            let begun = begin(Arc::clone(&setup), shard, Arc::clone(&turn), handle.clone());
-            let begun = handle.spawn(begun).await;
+            let begun = begin(
+                Arc::clone(&setup),
+                shard,
+                Arc::clone(&turn),
+                executor.clone(),
+            );
+            let begun = executor.spawn(begun).await;
             let failed = |reason: String| GroupsError::Group {
                 shard: shard.0,
                 reason,
@@ -171,7 +184,7 @@ impl Groups {
                     source: Arc::clone(&setup.source),
                     transport: Arc::clone(&setup.transport),
                 };
-                proposers.push(handle.spawn(proposer.run()));
+                proposers.push(executor.spawn(proposer.run()));
                 group.bell.wake();
             }
             groups.push(group);
@@ -182,8 +195,8 @@ impl Groups {
             proposers: Mutex::new(proposers),
             source: Arc::clone(&setup.source),
             shards: setup.shards,
-            handle,
-            runtime: Mutex::new(Some(runtime)),
+            executor,
+            runtime: Mutex::new(runtime),
         })
     }
 
@@ -252,7 +265,7 @@ impl Groups {
         if kind == kind::FETCH {
             let log = self.log.reader();
             let answer = move || repair::answer(&log, group.shard, body);
-            let answer = self.handle.spawn_blocking(answer);
+            let answer = self.executor.run_blocking(answer);
             return async move { answer.await.map_err(|error| error.to_string())? }.boxed();
         }
         if kind == kind::PROPOSE {
@@ -296,12 +309,25 @@ impl Groups {
         let Some(runtime) = self.runtime.lock().take() else {
             return;
         };
+        let ended = self.end();
+        // A thread that belongs to another runtime must not wait itself.
+        std::thread::scope(|scope| {
+            let waited = scope.spawn(|| runtime.block_on(ended)).join();
+            if waited.is_err() {
+                tracing::error!("the groups did not end in order; see the message above");
+            }
+        });
+        runtime.shutdown_background();
+    }
+
+    /// As [`Groups::shutdown`], for groups that run where they were told to.
+    pub fn end(&self) -> impl Future<Output = ()> + Send + use<> {
         for group in &self.groups {
             group.bell.stop();
         }
         let proposers = std::mem::take(&mut *self.proposers.lock());
         let groups = self.groups.clone();
-        let ended = async move {
+        async move {
             let all = futures_util::future::join_all(proposers);
             if tokio::time::timeout(SHUTDOWN_PATIENCE, all).await.is_err() {
                 tracing::warn!("batches that could not be stored in time are given up");
@@ -315,15 +341,24 @@ impl Groups {
                     tracing::error!(%error, "a shard's group failed");
                 }
             }
-        };
-        // A thread that belongs to another runtime must not wait itself.
-        std::thread::scope(|scope| {
-            let waited = scope.spawn(|| runtime.block_on(ended)).join();
-            if waited.is_err() {
-                tracing::error!("the groups did not end in order; see the message above");
+        }
+    }
+
+    /// Ends the groups as they are, without a word to anybody: what waits is
+    /// given up.
+    pub fn abandon(&self) -> impl Future<Output = ()> + Send + use<> {
+        for proposer in std::mem::take(&mut *self.proposers.lock()) {
+            proposer.abort();
+        }
+        let groups = self.groups.clone();
+        async move {
+            for group in &groups {
+                group.bell.stop();
+                group.proposals.give_up(&AppendError::Shutdown);
+                // It may have failed before: then it has ended already.
+                let _ = group.raft.shutdown().await;
             }
-        });
-        runtime.shutdown_background();
+        }
     }
 }
 

@@ -33,6 +33,7 @@ mod proposals;
 mod proposer;
 mod reader;
 mod repair;
+pub mod runtime;
 mod state_machine;
 mod storage;
 mod transport;
@@ -49,6 +50,7 @@ pub use membership::{
 };
 pub use reader::ShardReader;
 pub use repair::GroupRepairer;
+pub use runtime::Executor;
 pub use state_machine::{Checkpoint, ShardStateMachine};
 pub use storage::ShardStorage;
 pub use transport::{CallFailed, Transport, kind};

@@ -126,6 +126,7 @@ impl RaftNetworkV2<Types> for Way {
         };
         let body = wire::write_snapshot(self.network.group, &message);
         tokio::select! {
+            biased;
             answer = self.call(kind::SNAPSHOT, body, option.hard_ttl()) => {
                 let answer = answer.map_err(StreamingError::from)?;
                 let answer = wire::read_snapshot_answer(&answer);

@@ -64,7 +64,9 @@ impl Proposer {
         let bell = &self.group.bell;
         let mut leadership = self.group.raft.server_metrics();
         loop {
+            // In this order: chance has no part in it.
             tokio::select! {
+                biased;
                 () = bell.woken.notified() => {}
                 changed = leadership.changed() => if changed.is_err() {
                     // The group has ended.

@@ -77,8 +77,8 @@ impl ShardReader {
         let shard = self.appender.shard();
         loop {
             let log = self.log.clone();
-            let read = tokio::task::spawn_blocking(move || log.entry_repaired(shard, index));
-            let read = read.await.map_err(io::Error::other)?;
+            let read = move || log.entry_repaired(shard, index);
+            let read = self.appender.executor().run_blocking(read).await?;
             if let Some(batch) = read.map_err(io::Error::other)? {
                 return Ok(batch);
             }

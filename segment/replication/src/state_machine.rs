@@ -129,7 +129,7 @@ impl ShardStateMachine {
             return;
         }
         drop(turn);
-        tokio::task::block_in_place(|| {
+        self.appender.executor().block_in_place(|| {
             let _turn = self.setup.turn.lock();
             hand_over();
         });
@@ -202,8 +202,8 @@ impl RaftStateMachine<Types> for ShardStateMachine {
         let checkpoint = Arc::clone(&self.setup.checkpoint);
         let (index_end, views) = (index_end(meta), snapshot.clone());
         let restore = move || checkpoint.restore(shard, index_end, views);
-        let restored = tokio::task::spawn_blocking(restore).await;
-        restored.map_err(io::Error::other)??;
+        let executor = self.appender.executor();
+        executor.run_blocking(restore).await??;
         // What it took the place of may hold what this node has proposed.
         self.setup.proposals.give_up(&AppendError::NotLeader);
         self.store_membership(meta.last_membership.clone())?;
@@ -279,10 +279,10 @@ impl RaftSnapshotBuilder<Types> for ShardSnapshot {
         let meta = self.meta()?;
         let (checkpoint, shard) = (Arc::clone(&self.checkpoint), self.appender.shard());
         let index_end = index_end(&meta);
-        let saved = tokio::task::spawn_blocking(move || checkpoint.save(shard, index_end)).await;
+        let save = move || checkpoint.save(shard, index_end);
         let snapshot = Snapshot {
             meta,
-            snapshot: saved.map_err(io::Error::other)??,
+            snapshot: self.appender.executor().run_blocking(save).await??,
         };
         *self.last.lock() = Some(snapshot.clone());
         Ok(snapshot)

@@ -9,12 +9,12 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::type_config::alias;
 use robustmq_log::{AppendError, Clock, CommandCompletion, DiskLog, ShardLog, SystemClock};
 use robustmq_record::{Purge, ShardId, Truncate};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::appender::Appender;
 use crate::entry::Entry;
 use crate::reader::ShardReader;
+use crate::runtime::Executor;
 use crate::types::{LogId, RaftVote, Types, batch_index, log_id, term_of, to_log_vote};
 
 /// How long to wait before an order that found no room is given again.
@@ -33,7 +33,7 @@ impl ShardStorage {
     /// # Panics
     /// When there is no such shard.
     #[must_use]
-    pub fn new(log: Arc<DiskLog>, shard: ShardId, runtime: Handle) -> Self {
+    pub fn new(log: Arc<DiskLog>, shard: ShardId, runtime: Executor) -> Self {
         Self {
             appender: Appender::new(log, shard, runtime),
             was_alone: false,
@@ -46,6 +46,11 @@ impl ShardStorage {
     #[must_use]
     pub(crate) fn was_alone(self, was_alone: bool) -> Self {
         Self { was_alone, ..self }
+    }
+
+    #[must_use]
+    pub(crate) fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     pub(crate) fn appender(&self) -> &Arc<Appender> {

@@ -18,7 +18,9 @@ use robustmq_record::{Batch, ShardId};
 
 use crate::proposals::Proposals;
 use crate::state_machine::StateMachineSetup;
-use crate::{Checkpoint, MembershipStore, MemoryMembershipStore, ShardStateMachine, ShardStorage};
+use crate::{
+    Checkpoint, Executor, MembershipStore, MemoryMembershipStore, ShardStateMachine, ShardStorage,
+};
 
 /// The shard under test; others stay empty.
 const SHARD: ShardId = ShardId(1);
@@ -93,7 +95,7 @@ impl Node {
         let sink = Arc::new(Committed::default());
         let (log, _) = DiskLog::open(disk, config, Arc::new(Nobody), sink).expect("it opens");
         let log = Arc::new(log);
-        let runtime = tokio::runtime::Handle::current();
+        let runtime = Executor::on(tokio::runtime::Handle::current());
         let storage = ShardStorage::new(Arc::clone(&log), SHARD, runtime);
         let setup = StateMachineSetup {
             sink: Arc::clone(&self.committed) as Arc<dyn CommitSink>,

@@ -20,7 +20,7 @@ impl RaftTypeConfig for Types {
     type Vote = openraft::Vote<Self::LeaderId>;
     type Payload = Payload;
     type Entry = Entry;
-    type AsyncRuntime = openraft_rt_tokio::TokioRuntime;
+    type AsyncRuntime = crate::runtime::GroupRuntime;
     type Responder<T>
         = openraft::impls::OneshotResponder<Self, T>
     where

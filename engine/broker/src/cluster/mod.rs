@@ -304,6 +304,7 @@ impl Cluster {
                 election: self.setup.election,
             },
             begins: is_founder,
+            executor: None,
         });
         self.parts.log.set_groups(Arc::new(groups.await?));
         Ok(())

@@ -77,7 +77,6 @@ impl Sealed {
     }
 
     /// The next chore, if there is one.
-    #[cfg(test)]
     pub(crate) fn try_next(&self) -> Option<Chore> {
         self.state.lock().next()
     }

@@ -218,6 +218,7 @@ impl Nodes {
                 election: Duration::from_millis(300),
             },
             begins,
+            executor: None,
         });
         let groups = Arc::new(groups.await.expect("they start"));
         self.network.nodes.lock().insert(id, Arc::clone(&groups));
