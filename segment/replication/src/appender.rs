@@ -12,7 +12,7 @@ use std::time::Duration;
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
 use robustmq_log::{AppendError, DiskLog, ShardLog};
-use robustmq_record::{Batch, ShardId};
+use robustmq_record::{Batch, Mark, ShardId};
 use tokio::sync::Notify;
 
 use crate::runtime::Executor;
@@ -36,6 +36,8 @@ struct State {
     /// Up to here (exclusive) Raft said that entries are committed.
     commit_end: u64,
     told_full: bool,
+    /// The mark of the last batch that has one.
+    last_mark: Option<Mark>,
 }
 
 pub(crate) struct Appender {
@@ -43,6 +45,7 @@ pub(crate) struct Appender {
     shard: ShardId,
     state: Mutex<State>,
     changed: Notify,
+    appended: Notify,
     runtime: Executor,
 }
 
@@ -57,6 +60,7 @@ impl Appender {
                 ..State::default()
             }),
             changed: Notify::new(),
+            appended: Notify::new(),
             runtime,
         })
     }
@@ -91,15 +95,29 @@ impl Appender {
 
     /// Orders an append. The batches can be read at once.
     pub(crate) fn append(self: &Arc<Self>, batches: Vec<Arc<Batch>>, flushed: IOFlushed<Types>) {
-        {
+        let mark = batches.iter().rev().find_map(|batch| batch.mark());
+        let is_ordered = {
             let mut state = self.state.lock();
+            state.last_mark = mark.or(state.last_mark);
             state.unflushed.extend(batches.iter().cloned());
             state.waiting.push(Submission { batches, flushed });
-            if std::mem::replace(&mut state.is_ordered, true) {
+            std::mem::replace(&mut state.is_ordered, true)
+        };
+        self.appended.notify_waiters();
+        if !is_ordered {
+            self.order();
+        }
+    }
+
+    /// Waits until the batch with this mark was the last one that Raft appended.
+    pub(crate) async fn wait_appended(&self, mark: Mark) {
+        loop {
+            let appended = self.appended.notified();
+            if self.state.lock().last_mark == Some(mark) {
                 return;
             }
+            appended.await;
         }
-        self.order();
     }
 
     /// Gives the log all that waits.
@@ -218,5 +236,7 @@ impl Appender {
             .unflushed
             .partition_point(|batch| batch.index() < index_start);
         state.unflushed.truncate(keep);
+        // What was cut off may be proposed again, and is then to be waited for again.
+        state.last_mark = None;
     }
 }

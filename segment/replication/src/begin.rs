@@ -60,6 +60,7 @@ pub(crate) async fn begin(
         group: shard,
         transport: Arc::clone(&setup.transport),
     };
+    let appender = Arc::clone(storage.appender());
     let raft = Raft::new(setup.node_id, Arc::new(config), network, storage, machine).await;
     let raft: ShardRaft = raft.map_err(|error| failed(&error))?;
     if setup.begins {
@@ -76,7 +77,7 @@ pub(crate) async fn begin(
         }
     }
     let (feed, fed) = mpsc::unbounded_channel();
-    tokio::spawn(group::feed(raft.clone(), fed));
+    tokio::spawn(group::feed(raft.clone(), setup.node_id, appender, fed));
     Ok(Arc::new(Group {
         shard,
         raft,

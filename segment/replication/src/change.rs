@@ -47,7 +47,7 @@ impl Groups {
                     added.map_err(|error| error.to_string())?;
                 }
             }
-            if !votes || known.voters.contains(&node) {
+            if !votes || votes_for_good(&raft, node) {
                 return Ok(());
             }
             wait_for(&raft, node).await?;
@@ -139,6 +139,15 @@ impl Groups {
             None => Err(GroupsError::NoLeader(shard.0)),
         }
     }
+}
+
+/// Whether a node has a vote, and no change of that is under way.
+fn votes_for_good(raft: &ShardRaft, node: u64) -> bool {
+    let metrics = raft.metrics().borrow_watched().clone();
+    let stored = &metrics.membership_config;
+    let votes = |voters: &BTreeSet<u64>| voters.contains(&node);
+    stored.membership().get_joint_config().iter().all(votes)
+        && metrics.last_applied.as_ref() >= stored.log_id().as_ref()
 }
 
 /// Waits until a learner has nearly all that the leader has.

@@ -2,21 +2,26 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::vote::leader_id_std::CommittedLeaderId;
+use openraft::vote::leader_id_std::{CommittedLeaderId, LeaderId};
 use parking_lot::Mutex;
 use robustmq_log::Clock;
 use robustmq_record::{Batch, ShardId};
 use tokio::sync::mpsc;
 
+use crate::appender::Appender;
 use crate::entry::Proposal;
 use crate::proposals::{Accepted, Proposals, Verdict};
 use crate::proposer::Bell;
 use crate::state_machine::ShardStateMachine;
-use crate::types::Types;
+use crate::types::{Told, Types};
 use crate::wire::Proposed;
+
+/// After how long a batch that Raft does not take now is given to it again.
+const AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// A shard's Raft group on this node.
 pub(crate) type ShardRaft = Raft<Types, ShardStateMachine>;
@@ -103,12 +108,51 @@ impl Group {
 
 /// Gives Raft what was accepted, in order. Raft appends it in the term it is
 /// for, or not at all.
-pub(crate) async fn feed(raft: ShardRaft, mut fed: mpsc::UnboundedReceiver<(u64, Arc<Batch>)>) {
+///
+/// A leader whose lease has run out, or that hands its lead on, refuses a batch
+/// and may take the next one a moment later, in the same term. So each batch is
+/// seen to be appended before the next one is given, and one that was refused is
+/// given again for as long as this node leads in its term.
+pub(crate) async fn feed(
+    raft: ShardRaft,
+    own: u64,
+    appender: Arc<Appender>,
+    mut fed: mpsc::UnboundedReceiver<(u64, Arc<Batch>)>,
+) {
+    let mut told_in = 0;
     while let Some((term, batch)) = fed.recv().await {
         let leader = CommittedLeaderId::new(term);
-        let written = raft.write(Proposal(batch)).with_leader(leader).await;
-        if written.is_err() {
-            return;
+        while let Some(mark) = batch.mark() {
+            let (told, outcome) = Told::new();
+            let write = raft.write(Proposal(Arc::clone(&batch))).with_leader(leader);
+            if write.responder(told).await.is_err() {
+                return;
+            }
+            let refusal = tokio::select! {
+                biased;
+                () = appender.wait_appended(mark) => break,
+                outcome = outcome => match outcome {
+                    Ok(Ok(_)) => break,
+                    Ok(Err(refusal)) => refusal,
+                    // The group has ended.
+                    Err(_) => return,
+                },
+            };
+            if std::mem::replace(&mut told_in, term) != term {
+                tracing::debug!(shard = appender.shard().0, term, %refusal, "Raft does not take a batch now");
+            }
+            let vote = raft.server_metrics().borrow_watched().vote;
+            if vote.leader_id
+                != (LeaderId {
+                    term,
+                    voted_for: own,
+                })
+                || !vote.committed
+            {
+                // Whoever proposed it proposes it again in the next term.
+                break;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
 }

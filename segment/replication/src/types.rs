@@ -1,8 +1,10 @@
 //! What openraft is told about our types.
 
+use openraft::raft::responder::Responder;
 use openraft::vote::leader_id_std::{CommittedLeaderId, LeaderId};
 use openraft::{OptionalSend, RaftTypeConfig};
 use robustmq_record::{NodeId, ShardId, Term, Vote};
+use tokio::sync::oneshot;
 
 use crate::entry::{Entry, Payload, Proposal};
 
@@ -22,7 +24,7 @@ impl RaftTypeConfig for Types {
     type Entry = Entry;
     type AsyncRuntime = crate::runtime::GroupRuntime;
     type Responder<T>
-        = openraft::impls::OneshotResponder<Self, T>
+        = Told<T>
     where
         T: OptionalSend + 'static;
     type Batch<T>
@@ -30,6 +32,23 @@ impl RaftTypeConfig for Types {
     where
         T: OptionalSend + 'static;
     type ErrorSource = openraft::impls::BoxedErrorSource;
+}
+
+/// Tells who asked what became of it, if that one still listens: it is no news
+/// that a batch which was seen to be appended is applied as well.
+pub struct Told<T>(oneshot::Sender<T>);
+
+impl<T> Told<T> {
+    pub(crate) fn new() -> (Self, oneshot::Receiver<T>) {
+        let (told, outcome) = oneshot::channel();
+        (Self(told), outcome)
+    }
+}
+
+impl<T: OptionalSend + 'static> Responder<Types, T> for Told<T> {
+    fn on_complete(self, outcome: T) {
+        let _ = self.0.send(outcome);
+    }
 }
 
 /// An entry's identity: one leader per term, so term and index are enough.

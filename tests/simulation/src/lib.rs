@@ -36,7 +36,7 @@ pub enum Planted {
     AckBeforeSync,
     /// A node that has lost its disk comes back under its old id.
     WipedComesBack,
-    /// A node passes over a batch when it brings its views up to date.
+    /// A node passes over every fourth batch when it brings its views up to date.
     ViewsSkip,
     /// A batch whose fate is unknown is proposed again as a new one.
     ProposedTwice,
