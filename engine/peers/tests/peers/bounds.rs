@@ -106,8 +106,12 @@ async fn handshakes_that_stop_half_way_are_bounded_in_number_and_time() {
         let read = tokio::time::timeout(PATIENCE, stream.read(&mut [0; 16])).await;
         assert!(matches!(read.expect("it is closed"), Ok(0) | Err(_)));
     }
-    let stats = one.peers.stats();
-    assert!(stats.refused + stats.handshakes_dropped == 100, "{stats:?}");
+    // A connection is closed a moment before it is counted.
+    until("all are counted", || {
+        let stats = one.peers.stats();
+        stats.refused + stats.handshakes_dropped == 100
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

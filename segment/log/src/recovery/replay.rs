@@ -196,12 +196,8 @@ impl Replay {
             Control::Truncate(truncate) => {
                 let start = truncate.index_start;
                 if start <= state.appended_index {
-                    let entries = self.tables.shard(shard);
-                    let before = entries.iter().rev().find(|entry| entry.index < start);
                     state.appended_index = start - 1;
-                    if let Some(before) = before {
-                        state.appended_term = before.term;
-                    }
+                    state.appended_term = truncate.term;
                     self.tables.truncate(shard, start);
                     self.recent.forget(shard, start);
                 }

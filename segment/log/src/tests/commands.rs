@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use robustmq_record::{Batch, NodeId, Purge, ShardId, Term, Truncate, Vote};
 
 use crate::inbox::{Command, Order};
-use crate::sim::SimDisk;
+use crate::sim::{Faults, SimDisk};
 use crate::testing::{Bench, History, builder, payloads, some_payloads};
 use crate::{AppendError, CommitRule, GapReason};
 
@@ -159,6 +159,49 @@ fn what_was_cut_off_is_replaced_also_over_segments() {
             truncate(&mut bench, end, 2).expect("nothing to do");
         }
     }
+}
+
+#[test]
+fn a_crash_while_entries_are_replaced_leads_to_no_entry_that_was_cut_off() {
+    const CUT: u64 = 60;
+    let mut seen = [false; 3];
+    for call in 1..40 {
+        let disk = SimDisk::new(call);
+        let mut bench = open(&disk);
+        append(&mut bench, 1..80, 1).expect("stored");
+        assert!(bench.parts.state.catalog().segments().len() > 3);
+        disk.plan(Faults {
+            crash_at: Some(call),
+            ..Faults::default()
+        });
+        let is_cut = truncate(&mut bench, CUT, 1).is_ok();
+        let is_replaced = is_cut && append(&mut bench, CUT..CUT + 5, 2).is_ok();
+        drop(bench);
+        let disk = disk.crash(call);
+        let mut bench = open(&disk);
+        let kept = terms(&bench);
+        let replaced = kept.iter().filter(|term| **term == 2).count();
+        let state = usize::from(kept.len() < 79) + usize::from(replaced > 0);
+        seen[state] = true;
+        assert!(!is_cut || state > 0, "crash at {call}: it was cut off");
+        assert!(
+            !is_replaced || replaced == 5,
+            "crash at {call}: it was stored"
+        );
+        let term = bench.parts.state.cell(SHARD).appended_term;
+        assert_eq!(kept.last(), Some(&term.0), "crash at {call}");
+        let end = bench.reader().position(SHARD).appended_end;
+        append(&mut bench, end..end + 10, 3).expect("stored");
+        let expected = [&kept[..], &[3; 10]].concat();
+        for _ in 0..3 {
+            assert_eq!(terms(&bench), expected, "crash at {call}");
+            bench.background();
+            assert_eq!(terms(&bench), expected, "crash at {call}, with indexes");
+            drop(bench);
+            bench = open(&disk);
+        }
+    }
+    assert_eq!(seen, [true; 3], "not cut off, cut off, and replaced");
 }
 
 #[test]

@@ -68,7 +68,15 @@ impl Writer {
                     "the entry's term is older than the log's",
                 ));
             }
-            if let Err(error) = self.place_batch(batch, &mut None) {
+            // Where entries of older segments were cut off, the start of a new one
+            // says that it has those which take their place.
+            let starts = &self.active.segment.info.starts;
+            let is_before = batch.index() < starts[batch.shard().0 as usize];
+            let placed = match is_before.then(|| self.roll(0)) {
+                Some(Err(error)) => Err(error),
+                _ => self.place_batch(batch, &mut None),
+            };
+            if let Err(error) = placed {
                 LogCounters::add(&self.state.counters.batches_refused, 1);
                 return Err(error);
             }
@@ -115,22 +123,13 @@ impl Writer {
         }
         let term = self.term_before(shard, index_start)?;
         self.make_room(CONTROL_LEN, false)?;
-        // Entries in older segments are made void by the start of a new one.
-        let starts = &self.active.segment.info.starts;
-        let next = if index_start < starts[shard.0 as usize] {
-            Some(self.take_next(0)?)
-        } else {
-            None
-        };
         self.begin_segment();
-        self.place_control(&Control::Truncate(truncate), Some(shard));
+        self.place_control(
+            &Control::Truncate(Truncate { term, ..truncate }),
+            Some(shard),
+        );
         self.part.must_sync = true;
-        if let Err(error) = self.flush() {
-            if let Some(next) = next {
-                self.supply.give_back(next);
-            }
-            return Err(error);
-        }
+        self.flush()?;
         {
             let mut cell = self.state.cells[shard.0 as usize].lock();
             cell.position.change(|position| {
@@ -143,10 +142,7 @@ impl Writer {
         if let Some(tables) = &mut *self.active.segment.tables.write() {
             tables.truncate(shard, index_start);
         }
-        match next {
-            Some(next) => self.roll_to(next),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// The term of the entry before an index.

@@ -11,7 +11,7 @@ use crate::wire::Input;
 pub struct Truncate {
     /// The shard.
     pub shard: ShardId,
-    /// The term in which the truncation happened.
+    /// The term of the entry before them; 0 if there is none.
     pub term: Term,
     /// The first void index.
     pub index_start: u64,
