@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -274,7 +275,14 @@ impl Groups {
                 .and_then(|proposed| group.accept(proposed).map_err(str::to_owned));
             return futures_util::future::ready(accepted.map(|()| Bytes::new())).boxed();
         }
-        async move { serve(&group.raft, kind, body).await }.boxed()
+        let mut answer = async move { serve(&group.raft, kind, body).await }.boxed();
+        // Its first step gives it to Raft: in the order in which they come, since
+        // appends that overtake each other do not follow.
+        let mut nobody = Context::from_waker(Waker::noop());
+        match answer.as_mut().poll(&mut nobody) {
+            Poll::Ready(answer) => futures_util::future::ready(answer).boxed(),
+            Poll::Pending => answer,
+        }
     }
 
     /// Where all groups stand, the metadata group last.

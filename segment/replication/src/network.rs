@@ -5,19 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use openraft::entry::RaftEntry;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias;
 use openraft::{BasicNode, OptionalSend};
 use robustmq_record::ShardId;
 
 use crate::transport::{CallFailed, Transport, kind};
-use crate::types::Types;
+use crate::types::{LogId, Types};
 use crate::wire::{self, SnapshotMessage, WireError};
+
+/// Appends of one group that one node may have to answer: the next ones are sent
+/// while it syncs the first.
+const APPENDS_MAX: usize = 8;
 
 /// Makes the ways from one group of this node to others.
 #[derive(Clone)]
@@ -27,6 +34,7 @@ pub(crate) struct Network {
 }
 
 /// The way from a group of this node to the same group of another.
+#[derive(Clone)]
 pub(crate) struct Way {
     network: Network,
     node: u64,
@@ -58,16 +66,48 @@ fn unreadable(error: WireError) -> RPCError<Types> {
     RPCError::Network(NetworkError::from_string(error))
 }
 
+/// What became of an append that was sent in a stream of them, and whether the
+/// next ones still count.
+fn outcome(
+    answer: AppendEntriesResponse<Types>,
+    previous: Option<LogId>,
+    last: Option<LogId>,
+) -> Result<(StreamAppendResult<Types>, bool), RPCError<Types>> {
+    if matches!(answer, AppendEntriesResponse::Conflict) && previous.is_none() {
+        let reason = "what follows nothing is said not to follow";
+        return Err(RPCError::Network(NetworkError::from_string(reason)));
+    }
+    let all = match &answer {
+        AppendEntriesResponse::PartialSuccess(stored) => *stored == last,
+        _ => true,
+    };
+    let result = answer.into_stream_result(previous, last);
+    let goes_on = result.is_ok() && all;
+    Ok((result, goes_on))
+}
+
 impl Way {
-    async fn call(
+    /// Sends a request now; the future is its answer.
+    fn call(
         &self,
         kind: u16,
         body: Bytes,
         timeout: Duration,
-    ) -> Result<Bytes, RPCError<Types>> {
+    ) -> impl Future<Output = Result<Bytes, RPCError<Types>>> + use<> {
         let transport = &self.network.transport;
         let answer = transport.call(self.node, &self.address, kind, body, timeout);
-        answer.await.map_err(failed)
+        async move { answer.await.map_err(failed) }
+    }
+
+    /// Sends an append now; the future is its answer.
+    fn append(
+        &self,
+        request: &AppendEntriesRequest<Types>,
+        option: &RPCOption,
+    ) -> impl Future<Output = Result<AppendEntriesResponse<Types>, RPCError<Types>>> + use<> {
+        let body = wire::write_append(self.network.group, request);
+        let answer = self.call(kind::APPEND, body, option.hard_ttl());
+        async move { wire::read_append_answer(&answer.await?).map_err(unreadable) }
     }
 
     async fn ask_for_vote(
@@ -90,9 +130,36 @@ impl RaftNetworkV2<Types> for Way {
         request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        let body = wire::write_append(self.network.group, &request);
-        let answer = self.call(kind::APPEND, body, option.hard_ttl()).await?;
-        wire::read_append_answer(&answer).map_err(unreadable)
+        self.append(&request, &option).await
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        let way = self.clone();
+        let answers = input.map(move |request| {
+            let previous = request.prev_log_id;
+            let last = request.entries.last().map(|entry| entry.log_id());
+            let answer = way.append(&request, &option);
+            async move { outcome(answer.await?, previous, last.or(previous)) }
+        });
+        let answers = Box::pin(answers.buffered(APPENDS_MAX));
+        let results = stream::unfold(Some(answers), |answers| async move {
+            let mut answers = answers?;
+            Some(match answers.next().await? {
+                Ok((result, goes_on)) => (Ok(result), goes_on.then_some(answers)),
+                Err(error) => (Err(error), None),
+            })
+        });
+        Box::pin(async move { Ok(results.boxed()) })
     }
 
     async fn vote(

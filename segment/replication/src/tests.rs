@@ -3,6 +3,7 @@
 mod cluster;
 mod nodes;
 mod restart;
+mod stream;
 mod suite;
 
 use std::io;
