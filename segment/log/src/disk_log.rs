@@ -138,6 +138,7 @@ impl RecoveredLog {
                 segment: resume.segment,
                 file: resume.file,
                 position: resume.position,
+                zeroed_end: resume.position,
             },
             None => {
                 let first = self.supply.take_first();

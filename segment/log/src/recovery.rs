@@ -341,6 +341,8 @@ fn make_ready(
             id: found.id,
             file: found.file,
             len: found.len,
+            // Nothing says whether it was filled.
+            zeroed_end: 0,
         });
     }
     Ok(ready)

@@ -4,14 +4,16 @@
 //! **Invariants**
 //! 1. A file has its segment's name, durably, before the first byte with that
 //!    segment's id is written into it: no id is ever given twice.
-//! 2. Its blocks are allocated and synced, so that the writer's syncs have no
-//!    metadata to write.
+//! 2. Its blocks are allocated and synced, so that writing finds room. They are
+//!    also written, with zeros, so that the writer's syncs have no metadata to
+//!    write; but not while rounds are so large that writing everything twice
+//!    costs more than that.
 //! 3. Files are handed out in the order of their ids.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use robustmq_record::SegmentId;
@@ -24,7 +26,16 @@ pub(crate) struct Prepared {
     pub(crate) id: SegmentId,
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) len: u64,
+    /// Up to here every byte was written before, at least with zeros.
+    pub(crate) zeroed_end: u64,
 }
+
+/// What the writer writes at a time from which on files are not filled with
+/// zeros.
+const LARGE_ROUND_BYTES: u64 = 512 << 10;
+
+/// How slowly the mean of rounds follows them.
+const ROUNDS_OF_MEAN: u64 = 8;
 
 /// Files of removed segments, and the next id.
 struct Maker {
@@ -49,6 +60,8 @@ pub(crate) struct Supply {
     maker: Mutex<Maker>,
     /// The disk had no room for the next file.
     starved: AtomicBool,
+    /// The mean of what the writer has lately written at a time.
+    round_bytes: AtomicU64,
 }
 
 impl Supply {
@@ -67,7 +80,21 @@ impl Supply {
             ready: Mutex::new(ready),
             maker: Mutex::new(Maker { spares, next_id }),
             starved: AtomicBool::new(false),
+            round_bytes: AtomicU64::new(0),
         }
+    }
+
+    /// The writer, and nobody else, says how much it has written at once.
+    pub(crate) fn note_round(&self, bytes: u64) {
+        let mean = self.round_bytes.load(Ordering::Relaxed);
+        let mean = mean - mean / ROUNDS_OF_MEAN + bytes / ROUNDS_OF_MEAN;
+        self.round_bytes.store(mean, Ordering::Relaxed);
+    }
+
+    /// Whether so much is written at once that its zeros would cost more than the
+    /// metadata of one more sync.
+    pub(crate) fn rounds_are_large(&self) -> bool {
+        self.round_bytes.load(Ordering::Relaxed) >= LARGE_ROUND_BYTES
     }
 
     /// The next file, of at least `len_min` bytes. Makes one if none is ready.
@@ -87,7 +114,9 @@ impl Supply {
         if prepared.len >= len_min {
             return Ok(prepared);
         }
-        let extended = write_zeros(&*prepared.file, prepared.len, len_min)
+        let extended = prepared
+            .file
+            .allocate(len_min)
             .and_then(|()| prepared.file.sync_data());
         match extended {
             Ok(()) => Ok(Prepared {
@@ -149,26 +178,44 @@ impl Supply {
         let id = maker.next_id;
         let name = file_names::segment(id);
         let len = self.limits.segment_bytes;
-        let file = match maker.spares.pop() {
+        let (file, zeroed_end) = match maker.spares.pop() {
             Some(spare) => {
                 self.disk.rename(&file_names::spare(spare), &name)?;
-                self.disk.open(&name)?
+                (self.disk.open(&name)?, len)
             }
-            None => self.make_new(&name, free_bytes_min)?,
+            None => {
+                let fill = !self.rounds_are_large();
+                let file = self.make_new(&name, fill, free_bytes_min)?;
+                (file, if fill { len } else { 0 })
+            }
         };
         maker.next_id = SegmentId(id.0 + 1);
         self.disk.sync_dir()?;
-        Ok(Prepared { id, file, len })
+        Ok(Prepared {
+            id,
+            file,
+            len,
+            zeroed_end,
+        })
     }
 
-    fn make_new(&self, name: &str, free_bytes_min: u64) -> io::Result<Arc<dyn DiskFile>> {
+    fn make_new(
+        &self,
+        name: &str,
+        fill: bool,
+        free_bytes_min: u64,
+    ) -> io::Result<Arc<dyn DiskFile>> {
         let len = self.limits.segment_bytes;
         if self.disk.free_bytes()? < len.saturating_add(free_bytes_min) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let temporary = file_names::temporary(name);
         let file = self.disk.create(&temporary)?;
-        let filled = write_zeros(&*file, 0, len).and_then(|()| file.sync_data());
+        let filled = match fill {
+            true => write_zeros(&*file, 0, len),
+            false => file.allocate(len),
+        };
+        let filled = filled.and_then(|()| file.sync_data());
         if let Err(error) = filled.and_then(|()| self.disk.rename(&temporary, name)) {
             // Best effort: the next start removes it, and the first error counts.
             let _ = self.disk.remove(&temporary);

@@ -7,3 +7,4 @@ mod crash;
 mod faults;
 pub(crate) mod flips;
 mod threads;
+mod writes;

@@ -54,6 +54,8 @@ pub(crate) struct Active {
     pub(crate) file: Arc<dyn DiskFile>,
     /// Where the next write goes.
     pub(crate) position: u64,
+    /// Up to here every byte was written before, at least with zeros.
+    pub(crate) zeroed_end: u64,
 }
 
 /// What the writer starts with.
@@ -266,7 +268,8 @@ impl Writer {
         let end = position + self.part.buffer.len() as u64;
         let written = self.clean().and_then(|()| {
             self.dirty_end = end;
-            self.active.file.write_at(position, &self.part.buffer)
+            self.active.file.write_at(position, &self.part.buffer)?;
+            self.zero_ahead(end)
         });
         if let Err(error) = written {
             if is_disk_full(&error) {

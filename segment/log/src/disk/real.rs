@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, DiskEntry, DiskFile};
+use super::{Disk, DiskEntry, DiskFile, write_zeros};
 
 /// A directory of the operating system.
 #[derive(Debug)]
@@ -140,6 +140,19 @@ impl DiskFile for OsFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        loop {
+            return match fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+                Err(Errno::INTR) => continue,
+                // The file system knows no way.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeros(self, self.len()?, len),
+                done => Ok(done?),
+            };
+        }
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -43,6 +43,13 @@ fn bytes(disk: &dyn Disk) -> io::Result<()> {
         read_all(&*other)?,
         b"\0\0\0\0\0\0\0\0\0\0h\0\0\0\0\0\0\0\0\0"
     );
+    // Room that is reserved reads as zeros, and keeps what there is.
+    file.write_at(0, b"first")?;
+    file.allocate(3 << 20)?;
+    assert_eq!(file.len()?, 3 << 20);
+    let all = read_all(&*other)?;
+    assert!(all.starts_with(b"first\0\0\0\0\0h\0"));
+    assert!(all[20..].iter().all(|&byte| byte == 0));
     file.sync_data()?;
     disk.remove("a")
 }

@@ -1,6 +1,7 @@
 //! From one segment to the next.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use robustmq_record::{Control, HEADER_LEN, Lsn, SegmentEnd, SegmentStart};
 
 use super::{Active, Writer};
-use crate::disk::is_disk_full;
+use crate::disk::{is_disk_full, write_zeros};
 use crate::error::AppendError;
 use crate::indexes::{SEGMENT_END_LEN, set_bounds};
 use crate::segment::{Segment, SegmentInfo, Tables};
@@ -17,6 +18,9 @@ use crate::supply::Prepared;
 
 /// The most room at the end of a segment that only control frames may use.
 const CONTROL_RESERVE: u64 = 16 << 10;
+
+/// Zeros that a small write takes along where there are none.
+const AHEAD_BYTES: u64 = 1 << 20;
 
 /// Segments that wait for their index, and a call for new files.
 #[derive(Default)]
@@ -102,6 +106,24 @@ impl Writer {
         let start = if self.is_begun() { 0 } else { self.start_len() };
         let used = self.active.position + self.part.buffer.len() as u64 + start;
         used + len + reserve + SEGMENT_END_LEN <= info.len
+    }
+
+    /// Called for every write, which ends at `end`. In a file that was not filled
+    /// with zeros, a write changes the file's metadata, and its sync is dearer for
+    /// it: while writes are small, one takes a piece of zeros along, so that the
+    /// next ones need not.
+    pub(super) fn zero_ahead(&mut self, end: u64) -> io::Result<()> {
+        self.supply.note_round(end - self.active.position);
+        if end <= self.active.zeroed_end {
+            return Ok(());
+        }
+        self.active.zeroed_end = end;
+        if !self.supply.rounds_are_large() {
+            let ahead_end = (end + AHEAD_BYTES).min(self.active.segment.info.len);
+            write_zeros(&*self.active.file, end, ahead_end)?;
+            self.active.zeroed_end = end.max(ahead_end);
+        }
+        Ok(())
     }
 
     fn is_begun(&self) -> bool {
@@ -207,6 +229,7 @@ pub(crate) fn begin(state: &LogState, next: Prepared, lsn_start: Lsn) -> Active 
         segment,
         file: next.file,
         position: 0,
+        zeroed_end: next.zeroed_end,
     }
 }
 
