@@ -30,7 +30,7 @@ section! {
         discovery: Places = Places(Vec::new());
         /// How often the leader of a shard shows that it is there.
         heartbeat_interval: TimeSpan = TimeSpan::from_millis(100), range TimeSpan::from_millis(10)..=TimeSpan::from_secs(10);
-        /// After what silence of the leader others stand for election; drawn anew each time, up to twice this.
+        /// After what silence of the leader others stand for election: one and a half to two times this, drawn anew each time.
         election_timeout: TimeSpan = TimeSpan::from_secs(1), range TimeSpan::from_millis(100)..=TimeSpan::from_secs(60);
         /// After what silence of a node the others close the sessions that were connected there. A node that
         /// has lost the others closes its connections after half of that.

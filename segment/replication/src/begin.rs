@@ -95,8 +95,11 @@ fn config(shard: ShardId, timing: Timing) -> openraft::Config {
     openraft::Config {
         cluster_name: format!("shard-{}", shard.0),
         heartbeat_interval: milliseconds(timing.heartbeat),
-        election_timeout_min: milliseconds(timing.election),
-        election_timeout_max: milliseconds(timing.election) * 2,
+        // A vote is refused for as long as the longest of these after the last sign
+        // of a leader, and asked for one of these later: after one and a half to
+        // two times what was asked for.
+        election_timeout_min: milliseconds(timing.election) / 2,
+        election_timeout_max: milliseconds(timing.election),
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: 0,
         enable_pre_vote: Some(true),

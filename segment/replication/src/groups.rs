@@ -41,7 +41,8 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(4);
 pub struct Timing {
     /// How often a leader shows that it is there.
     pub heartbeat: Duration,
-    /// After what silence others stand for election; up to twice that.
+    /// After what silence others stand for election: one and a half to two times
+    /// this, drawn anew each time.
     pub election: Duration,
 }
 

@@ -33,7 +33,7 @@ pub(crate) const SHARDS: u32 = 2;
 
 const TIMING: Timing = Timing {
     heartbeat: Duration::from_millis(50),
-    election: Duration::from_millis(300),
+    election: Duration::from_millis(600),
 };
 
 /// What all nodes share.

@@ -215,7 +215,7 @@ impl Nodes {
             clock: Arc::new(SystemClock::default()),
             timing: Timing {
                 heartbeat: Duration::from_millis(50),
-                election: Duration::from_millis(300),
+                election: Duration::from_millis(600),
             },
             begins,
             executor: None,
